@@ -1,0 +1,1 @@
+//! Events from tracks: life cycle now, zones and lines with the analytics.

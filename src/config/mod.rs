@@ -1,0 +1,3 @@
+//! YAML -> `raw` (what was written) -> `check` (is it sound?) -> `plan` (what it means).
+
+pub mod plan;

@@ -1,0 +1,107 @@
+//! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
+
+use crate::{geometry::BBox, track::settings::TrackSettings};
+use std::{path::PathBuf, time::Duration};
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// One entry a stream, in the order of `StreamId`.
+    pub streams: Vec<StreamPlan>,
+    /// Detector.
+    pub detect: DetectPlan,
+    /// Embedder; `None` tracks by motion alone.
+    pub embed: Option<EmbedPlan>,
+    /// Tracker.
+    pub track: TrackSettings,
+    /// Files written for each stream.
+    pub output: OutputPlan,
+    /// Threads and device.
+    pub runtime: RuntimePlan,
+}
+
+/// One stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamPlan {
+    /// Unique name; also the folder its output goes to.
+    pub name: String,
+    /// Video file.
+    pub file: PathBuf,
+    /// How many times the file is played, as one stream.
+    pub repeat: u32,
+    /// Zones drawn on the overlay.
+    pub zones: Vec<ZonePlan>,
+}
+
+/// A named polygon.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZonePlan {
+    /// Unique within its stream.
+    pub name: String,
+    /// At least three corners.
+    pub polygon: Vec<ZonePoint>,
+}
+
+/// A corner of a zone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ZonePoint {
+    /// Share of the picture's width, 0..=1.
+    pub x_norm: f32,
+    /// Share of the picture's height, 0..=1.
+    pub y_norm: f32,
+}
+
+/// Detector settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DetectPlan {
+    /// Zoo name or model file.
+    pub model: String,
+    /// Network input (square side, pixels, a multiple of 32); `None` takes the zoo entry's.
+    pub input_px: Option<u32>,
+    /// Class names to keep; empty keeps all.
+    pub classes: Vec<String>,
+    /// Detections below are dropped, 0..=1.
+    pub min_score: f32,
+    /// Class-wise NMS keeps boxes of at most this IoU with a better one, 0..=1.
+    pub max_iou: f32,
+    /// Most frames in one batch, >= 1.
+    pub max_batch: usize,
+}
+
+/// Embedder settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmbedPlan {
+    /// Zoo name or model file.
+    pub model: String,
+    /// Only detections of at least this score are embedded, 0..=1.
+    pub min_score: f32,
+    /// Most crops in one batch, >= 1.
+    pub max_batch: usize,
+}
+
+/// Output settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputPlan {
+    /// Folder that gets one folder a stream.
+    pub dir: PathBuf,
+    /// Write `annotated.mp4`.
+    pub video: bool,
+    /// Write `detections.txt`.
+    pub detections: bool,
+    /// How long a trail the overlay draws behind a track.
+    pub trail: Duration,
+}
+
+/// Threads and device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuntimePlan {
+    /// libtorch's intra-op threads, >= 1.
+    pub threads: usize,
+    /// How long an orderly shutdown may take before the process gives up.
+    pub shutdown: Duration,
+}
+
+/// The picture area a track's box is anchored at for zones: the middle of the lower edge, where feet and wheels are.
+pub fn anchor_point(bbox: &BBox) -> (f32, f32) {
+    ((bbox.left + bbox.right) / 2.0, bbox.bottom)
+}

@@ -1,0 +1,1 @@
+//! Detector on libtorch.

@@ -1,0 +1,7 @@
+//! Boxes and the arithmetic between them. Pure: knows neither pixels in memory nor models.
+
+mod bbox;
+mod iou;
+
+pub use bbox::BBox;
+pub use iou::{intersection_area, iou};

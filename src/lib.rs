@@ -1,0 +1,34 @@
+//! eyeline: a real-time video analytics pipeline.
+//!
+//! The modules stand in the order the data takes: `source` decodes, `preprocess` and `detect` find objects, `embed`
+//! describes them, `track` gives them identities, `analyze` makes events of what they do, `sink` hands those on.
+//! `pipeline` joins the stretches by channels; everything before it is synchronous and testable with a `Vec`.
+
+pub mod config;
+pub mod frame;
+pub mod geometry;
+pub mod time;
+
+pub mod source;
+
+pub mod preprocess;
+
+pub mod torch;
+
+pub mod detect;
+
+pub mod embed;
+
+pub mod track;
+
+pub mod analyze;
+
+pub mod event;
+
+pub mod sink;
+
+pub mod eval;
+
+pub mod pipeline;
+
+pub mod cli;

@@ -1,0 +1,5 @@
+//! The `eyeline` program; everything it does is in the library.
+
+fn main() -> std::process::ExitCode {
+    eyeline::cli::main()
+}

@@ -1,0 +1,1 @@
+//! Joins the stages: one thread each, bounded channels between them.

@@ -1,0 +1,1 @@
+//! Fits a picture into a network's input without changing its aspect.

@@ -1,0 +1,3 @@
+//! From a decoded frame to a network's input.
+
+pub mod letterbox;

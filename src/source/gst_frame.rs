@@ -1,0 +1,1 @@
+//! A decoded GStreamer buffer as a frame.

@@ -1,0 +1,1 @@
+//! Which files an input argument means: a file, a directory, a glob.

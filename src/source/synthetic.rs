@@ -1,0 +1,1 @@
+//! Pictures made up on the spot, for tests and benches.

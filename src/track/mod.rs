@@ -1,0 +1,87 @@
+//! Gives detections a lasting identity. Pure: media time, boxes and embeddings in, tracks out.
+
+pub mod settings;
+
+use crate::{
+    detect::{ClassId, Detection},
+    embed::Embedding,
+    geometry::BBox,
+    time::MediaTime,
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// Identity of an object, never used twice by one `TrackIds`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrackId(pub u64);
+
+/// Hands out track ids from 1; clones share the counter, so that several streams never use one id twice.
+#[derive(Clone, Debug, Default)]
+pub struct TrackIds(Arc<AtomicU64>);
+
+impl TrackIds {
+    /// The next unused id.
+    pub fn next_id(&self) -> TrackId {
+        TrackId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// Where a track is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TrackState {
+    /// Seen, not yet often enough to be believed. Never leaves the tracker.
+    Tentative,
+    /// Believed and seen in this frame.
+    Confirmed,
+    /// Believed but not seen in this frame; its box is a prediction.
+    Lost,
+    /// Gone for good: reported once, then forgotten.
+    Removed,
+}
+
+/// One track after one frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Track {
+    /// Identity.
+    pub id: TrackId,
+    /// `Confirmed`, `Lost` or `Removed`.
+    pub state: TrackState,
+    /// Where, source pixels: seen for `Confirmed`, predicted for `Lost`, last seen for `Removed`.
+    pub bbox: BBox,
+    /// What, by the score-weighted vote of its detections.
+    pub class: ClassId,
+    /// Score of the last detection that fed it.
+    pub score: f32,
+    /// Index of that detection in this frame's list, where there is one.
+    pub detection: Option<usize>,
+    /// When its first detection was seen.
+    pub first_seen: MediaTime,
+    /// When its last detection was seen.
+    pub last_seen: MediaTime,
+}
+
+/// What a tracker gets to see of one frame. Empty frames are given too: time passes in them.
+#[derive(Clone, Copy, Debug)]
+pub struct Observations<'a> {
+    /// Presentation time of the frame.
+    pub at: MediaTime,
+    /// Everything the detector found, low scores included.
+    pub detections: &'a [Detection],
+    /// Appearance of each detection in the same order, or empty where nothing was embedded.
+    pub embeddings: &'a [Option<Embedding>],
+    /// Camera motion from the previous frame to this one: x' = a·x + b·y + c, y' = d·x + e·y + f as [a, b, c, d, e, f].
+    pub camera: Option<[f32; 6]>,
+}
+
+/// Follows the objects of one stream.
+pub trait Tracker: Send {
+    /// Takes one frame in; `out` is cleared, then filled with every confirmed and lost track and with those just removed,
+    /// by ascending id.
+    fn update(&mut self, seen: &Observations<'_>, out: &mut Vec<Track>);
+    /// Begins a new epoch: motion of the old one is void, identities may be re-found by appearance.
+    fn restart_motion(&mut self);
+    /// Ends every track; `out` is cleared, then filled with those that were confirmed or lost, now removed.
+    fn finish(&mut self, out: &mut Vec<Track>);
+}
