@@ -84,6 +84,7 @@ fn play_one(
                 if let Some(damage) = damage {
                     faults.note(stream, damage);
                 }
+                counters.played_out.store(true, Ordering::Relaxed);
                 return EndReason::EndOfStream;
             }
             Err(fault) => {

@@ -17,13 +17,14 @@ pub use stages::{BuildTracker, OpenRecorders};
 
 use crate::{analyze::lifecycle::Lifecycle, detect::Detector, embed::Embedder, frame::StreamId};
 use crossbeam_channel::bounded;
+use flow::EndReason;
 use inbox::Inbox;
 use stage::Outlet;
 use stages::{AnalyzeStage, DetectStage, EmbedStage, NoEmbedStage, RecordStage, TrackStage};
 use stats::{Stats, Stretch};
 use std::{
     io,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -172,8 +173,19 @@ impl Running {
         true
     }
 
-    /// A stream's outcome once the line has ended: its fault, else the line's.
+    /// What went wrong with a stream, once the line has ended: its own fault, else the line's.
     pub fn fault_of(&self, stream: StreamId) -> Option<String> {
         self.faults.of(stream).or_else(|| self.faults.broken())
+    }
+
+    /// How a stream ended, once the line has.
+    pub fn result_of(&self, stream: StreamId) -> EndReason {
+        if self.faults.is_failed(stream) || self.faults.broken().is_some() {
+            EndReason::Failed
+        } else if self.faults.is_stopped() && !self.stats.stream(stream).played_out.load(Ordering::Relaxed) {
+            EndReason::Interrupted
+        } else {
+            EndReason::EndOfStream
+        }
     }
 }

@@ -201,9 +201,7 @@ impl RecordStage {
             recorder.record(item)?;
         }
         if let Flow::EndOfStream { .. } = &item.flow {
-            let finished = self.close(stream);
-            self.stats.stream(stream).touch();
-            return finished;
+            return self.close(stream);
         }
         Ok(())
     }
@@ -235,8 +233,9 @@ impl Stage for RecordStage {
             if self.stretch == Stretch::Record && !self.faults.is_failed(stream) {
                 counters.done.fetch_add(1, Ordering::Relaxed);
             }
-            counters.touch();
         }
+        counters.touch();
+        counters.ended.store(matches!(item.flow, Flow::EndOfStream { .. }), Ordering::Relaxed);
         out.send(item)
     }
 

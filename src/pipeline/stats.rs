@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -93,6 +93,10 @@ pub struct StreamStats {
     pub decoded: AtomicU64,
     /// Frames whose results were written.
     pub done: AtomicU64,
+    /// Whether the stream's results are complete.
+    pub ended: AtomicBool,
+    /// Whether the source was played to its end.
+    pub played_out: AtomicBool,
     /// Tracks confirmed.
     pub tracks: AtomicU64,
     /// Events made.

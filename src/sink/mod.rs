@@ -3,6 +3,7 @@
 pub mod jsonl;
 pub mod lines;
 pub mod mot;
+pub mod summary;
 
 use crate::pipeline::flow::Analyzed;
 use std::{io, path::PathBuf};
