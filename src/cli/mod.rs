@@ -1,25 +1,28 @@
 //! Arguments -> plan -> run -> exit code; one file a subcommand.
 
+mod check;
 mod logging;
+mod schema;
 mod shell;
+mod track;
 
-#[cfg(all(feature = "gst", feature = "torch", feature = "opencv"))]
+#[cfg(feature = "line")]
 pub mod execute;
-#[cfg(all(feature = "gst", feature = "torch", feature = "opencv"))]
+#[cfg(feature = "line")]
 mod process;
-#[cfg(all(feature = "gst", feature = "torch", feature = "opencv"))]
+#[cfg(feature = "line")]
 mod progress;
-#[cfg(all(feature = "gst", feature = "torch", feature = "opencv"))]
+#[cfg(feature = "line")]
 mod run;
-#[cfg(all(feature = "gst", feature = "torch", feature = "opencv"))]
+#[cfg(feature = "line")]
 mod signals;
-#[cfg(all(feature = "gst", feature = "torch", feature = "opencv"))]
+#[cfg(feature = "line")]
 mod table;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use indicatif::MultiProgress;
 use logging::LogArgs;
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 /// Real-time video analytics: detects objects in recordings, keeps each one's identity, and tells what happened.
 #[derive(Parser)]
@@ -37,10 +40,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    #[cfg(all(feature = "gst", feature = "torch", feature = "opencv"))]
-    Run(run::RunArgs),
-    #[cfg(all(feature = "gst", feature = "torch", feature = "opencv"))]
+    #[cfg(feature = "line")]
     Process(process::ProcessArgs),
+    #[cfg(feature = "line")]
+    Run(run::RunArgs),
+    Check(check::CheckArgs),
+    Schema(schema::SchemaArgs),
+    Track(track::TrackArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }
@@ -59,14 +65,22 @@ pub fn main() -> ExitCode {
     let session = Session { bars: MultiProgress::new(), log };
     logging::start(&session.log, &session.bars);
     let done = match command {
-        #[cfg(all(feature = "gst", feature = "torch", feature = "opencv"))]
-        Command::Run(args) => run::run(&args, &session),
-        #[cfg(all(feature = "gst", feature = "torch", feature = "opencv"))]
+        #[cfg(feature = "line")]
         Command::Process(args) => process::run(&args, &session),
-        Command::Completions(args) => Ok(shell::completions(&args, Cli::command())),
+        #[cfg(feature = "line")]
+        Command::Run(args) => run::run(&args, &session),
+        Command::Check(args) => check::run(args),
+        Command::Schema(args) => schema::run(args),
+        Command::Track(args) => track::run(&args),
+        Command::Completions(args) => shell::completions(&args, Cli::command()),
         Command::Man(args) => shell::man(&args, Cli::command()),
     };
     done.unwrap_or_else(|error| {
+        // A reader that has seen enough (`eyeline schema | head`) is no failure.
+        let closed = error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        if closed {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("eyeline: {error:#}");
         ExitCode::FAILURE
     })
