@@ -1,5 +1,7 @@
 //! Arguments -> plan -> run -> exit code; one file a subcommand.
 
+mod track;
+
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -12,10 +14,18 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Track(track::TrackArgs),
+}
 
 /// Runs the program and gives its exit code: 0 all well, 1 some input failed, 2 wrong usage or configuration.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.command {}
+    let done = match cli.command {
+        Command::Track(args) => track::run(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("eyeline: {error:#}");
+        ExitCode::FAILURE
+    })
 }
