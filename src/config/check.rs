@@ -111,16 +111,17 @@ fn embed(raw: &Embed) -> Option<EmbedPlan> {
 }
 
 fn track(raw: &Track, path: &KeyPath, faults: &mut Vec<Fault>) -> TrackSettings {
+    let algorithm = match raw.algorithm {
+        RawAlgorithm::Eyeline => Algorithm::Eyeline,
+        RawAlgorithm::ByteTrack => Algorithm::ByteTrack,
+        RawAlgorithm::OcSort => Algorithm::OcSort,
+        RawAlgorithm::Sort => Algorithm::Sort,
+    };
     TrackSettings {
-        algorithm: match raw.algorithm {
-            RawAlgorithm::Eyeline => Algorithm::Eyeline,
-            RawAlgorithm::ByteTrack => Algorithm::ByteTrack,
-            RawAlgorithm::OcSort => Algorithm::OcSort,
-            RawAlgorithm::Sort => Algorithm::Sort,
-        },
         high_score: raw.high_score as f32,
         new_track_score: raw.new_track_score as f32,
-        max_lost: duration(&raw.max_lost, &path.key("max_lost"), secs(0)..=secs(3600), faults),
+        max_lost: duration(&raw.max_lost, &path.key("max_lost"), secs(0)..=secs(600), faults),
+        ..TrackSettings::of(algorithm)
     }
 }
 
