@@ -85,7 +85,7 @@ const DEFAULT_FPS: f64 = 25.0;
 
 fn feed(index: usize, stream: &StreamPlan) -> Feed {
     let stream_id = StreamId(index as u16);
-    let opener = FileOpener { path: stream.file.clone(), stream: stream_id, repeat: stream.repeat };
+    let opener = FileOpener { repeat: stream.repeat, ..FileOpener::new(&stream.file, stream_id) };
     Feed { stream: stream_id, opener: Box::new(opener) }
 }
 
