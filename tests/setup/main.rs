@@ -3,6 +3,7 @@
 //! No network and no change to the machine: the scripts run with a PATH of their own in which every client of the
 //! outside world is fake (`machine.rs`).
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a helper of a test that fails, fails that test")]
 
 mod containers;
 mod machine;
