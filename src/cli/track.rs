@@ -62,7 +62,8 @@ pub fn run(args: &TrackArgs) -> anyhow::Result<ExitCode> {
 pub(super) fn settings(algorithm: Algorithm, changes: &[String]) -> anyhow::Result<TrackSettings> {
     let mut settings = TrackSettings::of(algorithm);
     for change in changes {
-        let (name, value) = change.split_once('=').with_context(|| format!("--set {change}: expected SETTING=VALUE"))?;
+        let (name, value) =
+            change.split_once('=').with_context(|| format!("--set {change}: expected SETTING=VALUE"))?;
         let number: f64 = value.trim().parse().with_context(|| format!("--set {change}: {value:?} is no number"))?;
         Knob::named(name.trim())?.set(&mut settings, number)?;
     }
@@ -136,7 +137,12 @@ fn read_embeddings(path: &Path) -> anyhow::Result<Vec<Embedding>> {
     };
     ensure!(npy.order() == npyz::Order::C, "{}: Fortran order, expected C order", path.display());
     let values: Vec<f32> = npy.into_vec().with_context(|| format!("{}: expected float32 values", path.display()))?;
-    ensure!(dim > 0 && values.len() as u64 == rows * dim, "{}: {} values for shape {rows}x{dim}", path.display(), values.len());
+    ensure!(
+        dim > 0 && values.len() as u64 == rows * dim,
+        "{}: {} values for shape {rows}x{dim}",
+        path.display(),
+        values.len()
+    );
     Ok(values.chunks_exact(dim as usize).map(|row| Embedding(row.into())).collect())
 }
 

@@ -2,6 +2,7 @@
 
 pub mod heads;
 pub mod nms;
+pub mod scripted;
 #[cfg(all(feature = "torch", feature = "opencv"))]
 pub mod torch;
 
