@@ -2,9 +2,11 @@
 
 mod check;
 mod logging;
+mod recording;
 mod schema;
 mod shell;
 mod track;
+mod tune;
 
 #[cfg(feature = "line")]
 pub mod execute;
@@ -47,6 +49,7 @@ enum Command {
     Check(check::CheckArgs),
     Schema(schema::SchemaArgs),
     Track(track::TrackArgs),
+    Tune(tune::TuneArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Track(args) => track::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Completions(args) => shell::completions(&args, Cli::command()),
         Command::Man(args) => shell::man(&args, Cli::command()),
     };

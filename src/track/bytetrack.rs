@@ -243,8 +243,8 @@ impl Tracker for ByteTrack {
         let dt = self.clock.advance(seen.at);
         let (low, high) = (self.settings.low_score, self.settings.high_score);
         collect_usable(seen.detections, low, &mut self.candidates);
-        // The authors' comparisons are strict on every side: a score at a threshold counts neither as high nor as low.
-        self.candidates.retain(|candidate| candidate.score > low && candidate.score != high);
+        // The authors' comparisons are strict: a score at the high threshold counts neither as high nor as low.
+        self.candidates.retain(|candidate| candidate.score != high);
         self.taken.clear();
         self.taken.resize(self.candidates.len(), false);
         for track in &mut self.tracks {

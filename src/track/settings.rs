@@ -94,6 +94,8 @@ macro_rules! settings {
             unit: settings!(@unit $kind),
             min: $min,
             max: $max,
+            is_limit: settings!(@limit $kind),
+            kind: settings!(@kind $kind),
             get: |s| settings!(@get $kind s.$name),
             put: |s, v| s.$name = settings!(@put $kind v),
         },)*];
@@ -104,6 +106,16 @@ macro_rules! settings {
     (@default number $v:expr) => { $v };
     (@default seconds $v:expr) => { Duration::from_millis($v) };
     (@default count $v:expr) => { $v };
+    (@type limit) => { usize };
+    (@default limit $v:expr) => { $v };
+    (@unit limit) => { "" };
+    (@get limit $e:expr) => { $e as f64 };
+    (@put limit $v:expr) => { $v.round() as usize };
+    (@limit limit) => { true };
+    (@limit $kind:ident) => { false };
+    (@kind number) => { Kind::Number };
+    (@kind seconds) => { Kind::Seconds };
+    (@kind $kind:ident) => { Kind::Count };
     (@unit number) => { "" };
     (@unit seconds) => { "seconds" };
     (@unit count) => { "" };
@@ -113,6 +125,14 @@ macro_rules! settings {
     (@put number $v:expr) => { $v as f32 };
     (@put seconds $v:expr) => { Duration::from_secs_f64($v) };
     (@put count $v:expr) => { $v.round() as usize };
+}
+
+/// What a setting measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Number,
+    Seconds,
+    Count,
 }
 
 /// One numeric setting reached by name: what `--set`, YAML and `tune` work with.
@@ -126,6 +146,9 @@ pub struct Knob {
     pub min: f64,
     /// Greatest allowed value.
     pub max: f64,
+    /// Whether the value bounds what is spent rather than what is found: no search should touch it.
+    pub is_limit: bool,
+    kind: Kind,
     get: fn(&TrackSettings) -> f64,
     put: fn(&mut TrackSettings, f64),
 }
@@ -139,6 +162,25 @@ impl Knob {
     /// Value in `settings`.
     pub fn get(&self, settings: &TrackSettings) -> f64 {
         (self.get)(settings)
+    }
+
+    /// The smallest change that makes a difference worth measuring.
+    pub const fn least_step(&self) -> f64 {
+        match self.kind {
+            Kind::Number => 0.0,
+            Kind::Seconds => 0.1,
+            Kind::Count => 0.7,
+        }
+    }
+
+    /// Value in `settings` as a pipeline file writes it.
+    pub fn yaml(&self, settings: &TrackSettings) -> serde_yaml::Value {
+        let value = self.get(settings);
+        match self.kind {
+            Kind::Number => ((value * 1e4).round() / 1e4).into(),
+            Kind::Seconds => format!("{:.0}ms", value * 1e3).into(),
+            Kind::Count => (value as u64).into(),
+        }
     }
 
     /// Sets the value, which must lie within the range.
@@ -212,7 +254,7 @@ settings! {
     /// How long a lost track hidden behind others is still shown.
     shown_hidden: seconds = 0, 0.0, 60.0;
     /// Most tracks alive at one time.
-    max_tracks: count = 2_000, 1.0, 100_000.0;
+    max_tracks: limit = 2_000, 1.0, 100_000.0;
 }
 
 impl TrackSettings {
