@@ -1,5 +1,7 @@
 //! Arguments -> plan -> run -> exit code; one file a subcommand.
 
+mod eval;
+
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -12,10 +14,18 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Eval(eval::EvalArgs),
+}
 
 /// Runs the program and gives its exit code: 0 all well, 1 some input failed, 2 wrong usage or configuration.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.command {}
+    let ran = match &cli.command {
+        Command::Eval(args) => eval::run(args),
+    };
+    ran.unwrap_or_else(|e| {
+        eprintln!("error: {e:#}");
+        ExitCode::FAILURE
+    })
 }
