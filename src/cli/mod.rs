@@ -23,8 +23,8 @@ enum Command {
 /// Runs the program and gives its exit code: 0 all well, 1 some input failed, 2 wrong usage or configuration.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Check(args) => check::run(args),
-        Command::Schema(args) => schema::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Schema(args) => schema::run(&args),
     };
     result.unwrap_or_else(|error| {
         // A reader that has seen enough (`eyeline schema | head`) is no failure.

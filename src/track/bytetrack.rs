@@ -146,7 +146,8 @@ impl ByteTrack {
     fn select(&mut self, rows: impl Fn(&ByteTrackTrack) -> bool, columns: impl Fn(&Candidate) -> bool) {
         let Round { rows: row_list, columns: column_list, .. } = &mut self.round;
         row_list.clear();
-        row_list.extend((0..self.tracks.len()).filter(|&t| self.tracks[t].detection.is_none() && rows(&self.tracks[t])));
+        row_list
+            .extend((0..self.tracks.len()).filter(|&t| self.tracks[t].detection.is_none() && rows(&self.tracks[t])));
         column_list.clear();
         column_list.extend((0..self.candidates.len()).filter(|&c| !self.taken[c] && columns(&self.candidates[c])));
     }

@@ -78,7 +78,13 @@ impl Pairing {
 }
 
 /// Cost of matching a track with a detection, lower is better; infinite where the boxes, grown, do not meet.
-pub(super) fn pair_cost(track: &Tracklet, candidate: &Candidate, now: f64, pairing: &Pairing, s: &TrackSettings) -> f32 {
+pub(super) fn pair_cost(
+    track: &Tracklet,
+    candidate: &Candidate,
+    now: f64,
+    pairing: &Pairing,
+    s: &TrackSettings,
+) -> f32 {
     let last;
     let from = match pairing.from {
         From::Prediction => &track.bbox,

@@ -131,7 +131,8 @@ mod tests {
     #[test]
     fn ids_are_drawn_once_and_only_on_confirmation() {
         let ids = TrackIds::default();
-        let (mut a, mut b) = (Record::new(&candidate(0, 1.0), MediaTime(0)), Record::new(&candidate(0, 1.0), MediaTime(0)));
+        let (mut a, mut b) =
+            (Record::new(&candidate(0, 1.0), MediaTime(0)), Record::new(&candidate(0, 1.0), MediaTime(0)));
         assert_eq!(a.report_removed(), None);
         b.confirm(&ids);
         b.confirm(&ids);

@@ -70,7 +70,7 @@ pub enum SettingError {
 }
 
 macro_rules! settings {
-    ($($(#[$doc:meta])* $name:ident: $kind:ident = $default:expr, $min:expr, $max:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident: $kind:ident = $default:expr, $min:expr, $max:expr;)*) => {
         /// Settings of a tracker. `Default` is what `eyeline` runs with; `TrackSettings::of` gives each algorithm's own.
         ///
         /// The reference trackers read `high_score`, `new_track_score` and `max_lost` only and take the rest from
@@ -79,7 +79,7 @@ macro_rules! settings {
         pub struct TrackSettings {
             /// Which tracker.
             pub algorithm: Algorithm,
-            $($(#[$doc])* pub $name: settings!(@type $kind),)*
+            $($(#[doc = $doc])* pub $name: settings!(@type $kind),)*
         }
 
         impl Default for TrackSettings {
@@ -91,6 +91,8 @@ macro_rules! settings {
         /// Every numeric setting by name, in the order of the struct.
         pub const KNOBS: &[Knob] = &[$(Knob {
             name: stringify!($name),
+            about: concat!($($doc),*).trim_ascii(),
+            kind: settings!(@kind $kind),
             unit: settings!(@unit $kind),
             min: $min,
             max: $max,
@@ -101,6 +103,9 @@ macro_rules! settings {
     (@type number) => { f32 };
     (@type seconds) => { Duration };
     (@type count) => { usize };
+    (@kind number) => { KnobKind::Number };
+    (@kind seconds) => { KnobKind::Seconds };
+    (@kind count) => { KnobKind::Count };
     (@default number $v:expr) => { $v };
     (@default seconds $v:expr) => { Duration::from_millis($v) };
     (@default count $v:expr) => { $v };
@@ -115,11 +120,26 @@ macro_rules! settings {
     (@put count $v:expr) => { $v.round() as usize };
 }
 
+/// What the value of a knob counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnobKind {
+    /// A plain number.
+    Number,
+    /// A duration in seconds.
+    Seconds,
+    /// A whole number.
+    Count,
+}
+
 /// One numeric setting reached by name: what `--set`, YAML and `tune` work with.
 #[derive(Clone, Copy, Debug)]
 pub struct Knob {
     /// Name of the field.
     pub name: &'static str,
+    /// What it does, in a sentence.
+    pub about: &'static str,
+    /// What its value counts.
+    pub kind: KnobKind,
     /// Unit of the value; empty for a plain number.
     pub unit: &'static str,
     /// Least allowed value.
@@ -153,11 +173,11 @@ impl Knob {
 }
 
 settings! {
-    /// Detections from this score up may match in the first stage, 0..=1.
+    /// Detections from this score up may match in the first stage.
     high_score: number = 0.6, 0.0, 1.0;
-    /// Detections from this score up may match in the second stage, 0..=1.
+    /// Detections from this score up may match in the second stage.
     low_score: number = 0.1, 0.0, 1.0;
-    /// Detections from this score up may begin a track, 0..=1.
+    /// Detections from this score up may begin a track.
     new_track_score: number = 0.7, 0.0, 1.0;
     /// How long a track may go unseen before its motion is given up.
     max_lost: seconds = 1_000, 0.0, 600.0;

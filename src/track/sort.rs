@@ -82,7 +82,8 @@ impl Sort {
 
     fn associate(&mut self, seen: &Observations<'_>) {
         let (tracks, candidates) = (&self.tracks, &self.candidates);
-        let cost = self.cost.fill(tracks.len(), candidates.len(), |t, c| -iou(&tracks[t].predicted, &candidates[c].bbox));
+        let cost =
+            self.cost.fill(tracks.len(), candidates.len(), |t, c| -iou(&tracks[t].predicted, &candidates[c].bbox));
         for &(t, c) in self.assigner.solve(cost, NO_GATE) {
             if -cost[(t, c)] < MIN_IOU {
                 continue;

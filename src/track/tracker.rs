@@ -125,7 +125,8 @@ impl EyelineTracker {
             if self.taken[c] || candidate.score < self.settings.new_track_score || !room {
                 continue;
             }
-            let twin = |t: &Tracklet| t.detection.is_some() && iou(&t.bbox, &candidate.bbox) > self.settings.birth_max_iou;
+            let twin =
+                |t: &Tracklet| t.detection.is_some() && iou(&t.bbox, &candidate.bbox) > self.settings.birth_max_iou;
             if self.tracks.iter().any(twin) {
                 continue;
             }
