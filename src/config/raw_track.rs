@@ -1,7 +1,7 @@
 //! The tracker's part of a pipeline file. Its keys are the knobs of `track::settings`: a new knob is a key at once.
 
 use super::{raw::Span, span};
-use crate::track::settings::{Algorithm, KNOBS, Knob, KnobKind, TrackSettings};
+use crate::track::settings::{Algorithm, KNOBS, Kind, Knob, TrackSettings};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -57,11 +57,11 @@ fn knob_schema(knob: &Knob, generator: &mut SchemaGenerator) -> Value {
     let default = knob.get(&TrackSettings::default());
     let (min, max) = (knob.min, knob.max);
     let mut schema = match knob.kind {
-        KnobKind::Number => json!({ "type": "number", "minimum": min, "maximum": max, "default": shortest(default) }),
-        KnobKind::Count => {
+        Kind::Number => json!({ "type": "number", "minimum": min, "maximum": max, "default": shortest(default) }),
+        Kind::Count => {
             json!({ "type": "integer", "minimum": min as u64, "maximum": max as u64, "default": default as u64 })
         }
-        KnobKind::Seconds => {
+        Kind::Seconds => {
             let text = |seconds| span::text(Duration::from_secs_f64(seconds));
             let mut schema = Span::json_schema(generator).to_value();
             schema["x-duration"] = json!([text(min), text(max)]);

@@ -10,7 +10,9 @@ mod gallery;
 mod input;
 pub mod kalman;
 mod motion;
+mod ocsort;
 mod record;
+pub mod replay;
 pub mod settings;
 mod sort;
 mod tracker;
@@ -108,6 +110,7 @@ pub fn build(settings: &TrackSettings, nominal_fps: f64, ids: TrackIds) -> Box<d
     match settings.algorithm {
         Algorithm::Eyeline => Box::new(tracker::EyelineTracker::new(settings, nominal_fps, ids)),
         Algorithm::ByteTrack => Box::new(bytetrack::ByteTrack::new(settings, nominal_fps, ids)),
-        Algorithm::OcSort | Algorithm::Sort => Box::new(sort::Sort::new(settings, nominal_fps, ids)),
+        Algorithm::OcSort => Box::new(ocsort::OcSort::new(settings, nominal_fps, ids)),
+        Algorithm::Sort => Box::new(sort::Sort::new(settings, nominal_fps, ids)),
     }
 }

@@ -92,10 +92,11 @@ macro_rules! settings {
         pub const KNOBS: &[Knob] = &[$(Knob {
             name: stringify!($name),
             about: concat!($($doc),*).trim_ascii(),
-            kind: settings!(@kind $kind),
             unit: settings!(@unit $kind),
             min: $min,
             max: $max,
+            is_limit: settings!(@limit $kind),
+            kind: settings!(@kind $kind),
             get: |s| settings!(@get $kind s.$name),
             put: |s, v| s.$name = settings!(@put $kind v),
         },)*];
@@ -103,12 +104,19 @@ macro_rules! settings {
     (@type number) => { f32 };
     (@type seconds) => { Duration };
     (@type count) => { usize };
-    (@kind number) => { KnobKind::Number };
-    (@kind seconds) => { KnobKind::Seconds };
-    (@kind count) => { KnobKind::Count };
     (@default number $v:expr) => { $v };
     (@default seconds $v:expr) => { Duration::from_millis($v) };
     (@default count $v:expr) => { $v };
+    (@type limit) => { usize };
+    (@default limit $v:expr) => { $v };
+    (@unit limit) => { "" };
+    (@get limit $e:expr) => { $e as f64 };
+    (@put limit $v:expr) => { $v.round() as usize };
+    (@limit limit) => { true };
+    (@limit $kind:ident) => { false };
+    (@kind number) => { Kind::Number };
+    (@kind seconds) => { Kind::Seconds };
+    (@kind $kind:ident) => { Kind::Count };
     (@unit number) => { "" };
     (@unit seconds) => { "seconds" };
     (@unit count) => { "" };
@@ -120,9 +128,9 @@ macro_rules! settings {
     (@put count $v:expr) => { $v.round() as usize };
 }
 
-/// What the value of a knob counts.
+/// What a setting measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KnobKind {
+pub enum Kind {
     /// A plain number.
     Number,
     /// A duration in seconds.
@@ -138,14 +146,16 @@ pub struct Knob {
     pub name: &'static str,
     /// What it does, in a sentence.
     pub about: &'static str,
-    /// What its value counts.
-    pub kind: KnobKind,
     /// Unit of the value; empty for a plain number.
     pub unit: &'static str,
     /// Least allowed value.
     pub min: f64,
     /// Greatest allowed value.
     pub max: f64,
+    /// Whether the value bounds what is spent rather than what is found: no search should touch it.
+    pub is_limit: bool,
+    /// What its value measures.
+    pub kind: Kind,
     get: fn(&TrackSettings) -> f64,
     put: fn(&mut TrackSettings, f64),
 }
@@ -159,6 +169,25 @@ impl Knob {
     /// Value in `settings`.
     pub fn get(&self, settings: &TrackSettings) -> f64 {
         (self.get)(settings)
+    }
+
+    /// The smallest change that makes a difference worth measuring.
+    pub const fn least_step(&self) -> f64 {
+        match self.kind {
+            Kind::Number => 0.0,
+            Kind::Seconds => 0.1,
+            Kind::Count => 0.7,
+        }
+    }
+
+    /// Value in `settings` as a pipeline file writes it.
+    pub fn yaml(&self, settings: &TrackSettings) -> serde_yaml::Value {
+        let value = self.get(settings);
+        match self.kind {
+            Kind::Number => ((value * 1e4).round() / 1e4).into(),
+            Kind::Seconds => format!("{:.0}ms", value * 1e3).into(),
+            Kind::Count => (value as u64).into(),
+        }
     }
 
     /// Sets the value, which must lie within the range.
@@ -232,7 +261,7 @@ settings! {
     /// How long a lost track hidden behind others is still shown.
     shown_hidden: seconds = 0, 0.0, 60.0;
     /// Most tracks alive at one time.
-    max_tracks: count = 2_000, 1.0, 100_000.0;
+    max_tracks: limit = 2_000, 1.0, 100_000.0;
 }
 
 impl TrackSettings {

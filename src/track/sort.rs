@@ -136,7 +136,10 @@ impl Tracker for Sort {
         out.clear();
         let dt = self.clock.advance(seen.at);
         self.frames = self.frames.saturating_add(1);
-        collect_usable(seen.detections, self.settings.high_score, &mut self.candidates);
+        let high = self.settings.high_score;
+        collect_usable(seen.detections, high, &mut self.candidates);
+        // The reference runs take scores above the threshold, not at it.
+        self.candidates.retain(|candidate| candidate.score > high);
         self.taken.clear();
         self.taken.resize(self.candidates.len(), false);
         self.predict(dt);
