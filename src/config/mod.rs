@@ -19,6 +19,7 @@ pub mod span;
 mod streams;
 pub mod suggest;
 pub mod yaml;
+pub mod zoo;
 
 pub use check::{Checked, Host};
 pub use fault::{Fault, Faults};
