@@ -74,8 +74,8 @@ pub fn main() -> ExitCode {
         Command::Process(args) => process::run(&args, &session),
         #[cfg(feature = "line")]
         Command::Run(args) => run::run(&args, &session),
-        Command::Check(args) => check::run(args),
-        Command::Schema(args) => schema::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Track(args) => track::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Tune(args) => tune::run(&args),

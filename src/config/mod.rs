@@ -12,6 +12,8 @@ pub mod fault;
 pub mod host;
 pub mod plan;
 pub mod raw;
+pub mod raw_track;
+pub mod reference;
 pub mod schema;
 pub mod span;
 mod streams;
