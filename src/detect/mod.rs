@@ -4,6 +4,7 @@ pub mod heads;
 #[cfg(feature = "torch")]
 mod load;
 pub mod nms;
+pub mod scripted;
 #[cfg(all(feature = "torch", feature = "opencv"))]
 pub mod torch;
 
