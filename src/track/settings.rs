@@ -1,5 +1,6 @@
 //! Every number the trackers can be set to.
 
+use crate::detect::ClassId;
 use std::{fmt, str::FromStr, time::Duration};
 
 /// Which tracker follows the objects.
@@ -79,12 +80,14 @@ macro_rules! settings {
         pub struct TrackSettings {
             /// Which tracker.
             pub algorithm: Algorithm,
+            /// Where it differs from `max_absent`: how long objects of a class may be found again by appearance.
+            pub max_absent_by_class: Vec<(ClassId, Duration)>,
             $($(#[$doc])* pub $name: settings!(@type $kind),)*
         }
 
         impl Default for TrackSettings {
             fn default() -> Self {
-                Self { algorithm: Algorithm::Eyeline, $($name: settings!(@default $kind $default),)* }
+                Self { algorithm: Algorithm::Eyeline, max_absent_by_class: Vec::new(), $($name: settings!(@default $kind $default),)* }
             }
         }
 
@@ -253,6 +256,26 @@ settings! {
     shown_lost: seconds = 50, 0.0, 60.0;
     /// How long a lost track hidden behind others is still shown.
     shown_hidden: seconds = 300, 0.0, 60.0;
+    /// Weight of the appearance of a pair that also overlaps.
+    appearance_weight: number = 0.3, 0.0, 2.0;
+    /// Embeddings kept for each track.
+    gallery_slots: limit = 8, 0.0, 64.0;
+    /// Least time between two embeddings kept.
+    gallery_interval: seconds = 500, 0.0, 600.0;
+    /// A detection below adds nothing to the gallery.
+    gallery_score: number = 0.6, 0.0, 1.0;
+    /// A detection covered more by others adds nothing to the gallery.
+    gallery_max_covered: number = 0.2, 0.0, 1.0;
+    /// Evidence that finds a track again by appearance, from 0 (as likely as not) to 1 (certain).
+    refind_evidence: number = 0.3, 0.0, 1.0;
+    /// How far from its place a track may be found again at once, box heights.
+    reach: number = 1.0, 0.0, 100.0;
+    /// How much further for each second unseen, box heights.
+    reach_speed: number = 1.0, 0.0, 100.0;
+    /// How long an object out of sight may be found again by appearance; see `max_absent_by_class`.
+    max_absent: seconds = 10_000, 0.0, 86_400.0;
+    /// Most absent tracks remembered at one time.
+    max_absent_tracks: limit = 200, 0.0, 100_000.0;
     /// Most tracks alive at one time.
     max_tracks: limit = 2_000, 1.0, 100_000.0;
 }
@@ -276,6 +299,12 @@ impl TrackSettings {
                 Self { high_score: 0.6, new_track_score: 0.6, max_lost: Duration::from_millis(34), ..ours }
             }
         }
+    }
+
+    /// How long an object of `class` may be found again by appearance.
+    pub fn max_absent_of(&self, class: ClassId) -> Duration {
+        let own = self.max_absent_by_class.iter().find(|(other, _)| *other == class);
+        own.map_or(self.max_absent, |&(_, span)| span)
     }
 }
 
