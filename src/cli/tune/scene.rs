@@ -93,7 +93,9 @@ fn read_take(detections: &Path) -> anyhow::Result<Take> {
     let info = SeqInfo::read(&info_file)?;
     let fps = info.frame_rate.with_context(|| format!("{}: no frameRate", info_file.display()))?;
     let gmc = Some(folder.join("gmc/gmc.txt")).filter(|path| path.exists());
-    let recording = recording::read(&RecordingFiles { detections, embeddings: None, gmc: gmc.as_deref() }, fps)?;
+    let embeddings = Some(detections.with_file_name("embeddings.npy")).filter(|path| path.exists());
+    let files = RecordingFiles { detections, embeddings: embeddings.as_deref(), gmc: gmc.as_deref() };
+    let recording = recording::read(&files, fps)?;
     let (truth, format) = MotRows::read_truth(&folder.join("gt/gt.txt"), None, &sequence_name(detections))?;
     ensure!(!truth.rows.is_empty(), "{}: no truth", folder.display());
     Ok(Take { recording, truth, format, length: info.length })
