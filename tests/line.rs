@@ -1,6 +1,8 @@
 //! The line's promises, on made-up frames: nothing lost, nothing reordered, one bad stream disturbs no other, every
 //! ending orderly.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 use eyeline::{
     detect::{ClassId, Detection, Detector, InferError},
     frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
@@ -141,6 +143,7 @@ impl Tracker for SameTrack {
             detection: Some(0),
             first_seen: MediaTime(0),
             last_seen: seen.at,
+            shown: true,
         }));
     }
 

@@ -173,6 +173,7 @@ mod tests {
             detection: Some(0),
             first_seen: MediaTime(first),
             last_seen: MediaTime(last),
+            shown: true,
         }
     }
 

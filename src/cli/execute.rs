@@ -1,10 +1,12 @@
 //! Plan -> line -> exit code: what `run` and `process` share.
 
-use super::{logging::LogArgs, progress::Progress, signals, table};
+use super::{Session, logging::LogArgs, progress::Progress, signals, table};
 use crate::{
-    config::plan::{Plan, StreamPlan},
-    detect,
-    embed,
+    config::{
+        Checked,
+        plan::{Plan, StreamPlan},
+    },
+    detect, embed,
     frame::StreamId,
     pipeline::{self, EmbedPart, Feed, OpenRecorders, Parts, Running},
     sink::{
@@ -19,26 +21,37 @@ use crate::{
     track::{self, TrackIds},
 };
 use anyhow::Context;
-use indicatif::MultiProgress;
 use std::{collections::BTreeMap, fs, process::ExitCode, sync::Arc, time::Duration};
 
 /// How often progress is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Runs a plan to its end and says what came of it.
-pub fn execute(plan: Plan, log: &LogArgs, bars: &MultiProgress) -> anyhow::Result<ExitCode> {
-    let plan = Arc::new(plan);
+/// Runs what was checked to its end and says what came of it.
+pub fn execute(checked: Checked, session: &Session) -> anyhow::Result<ExitCode> {
+    let plan = Arc::new(checked.plan);
+    let (running, models) = start(&plan)?;
+    signals::stop_on_signal(running.faults.clone())?;
+    let names = plan.streams.iter().map(|stream| stream.name.clone()).collect();
+    let mut progress = Progress::new(names, session.bars.clone(), &session.log);
+    let finished = running.wait(LOOK_INTERVAL, plan.runtime.shutdown, |stats| progress.look(stats));
+    progress.finish();
+    let code = report(&plan, &running, &models, finished, &session.log);
+    for fault in &checked.unusable {
+        eprintln!("eyeline: {}", fault.problem);
+    }
+    Ok(if checked.unusable.is_empty() { code } else { ExitCode::FAILURE })
+}
+
+/// Loads the models and starts the line of a plan.
+///
+/// Errors: the output folder cannot be made, a model cannot be loaded; nothing is running then.
+pub fn start(plan: &Arc<Plan>) -> anyhow::Result<(Running, Vec<ModelCard>)> {
     fs::create_dir_all(&plan.output.dir)
         .with_context(|| format!("{}: cannot be created; choose another --out", plan.output.dir.display()))?;
     runtime::set_threads(plan.runtime.threads);
-    let (parts, models) = parts(&plan)?;
-    let names = plan.streams.iter().map(|stream| stream.name.clone()).collect();
+    let (parts, models) = parts(plan)?;
     let running = pipeline::start(parts).context("cannot start the threads of the line")?;
-    signals::stop_on_signal(running.faults.clone())?;
-    let mut progress = Progress::new(names, bars.clone(), log);
-    let finished = running.wait(LOOK_INTERVAL, plan.runtime.shutdown, |stats| progress.look(stats));
-    progress.finish();
-    report(&plan, &running, &models, finished, log)
+    Ok((running, models))
 }
 
 /// Opens the models and says how everything else is opened.
@@ -72,7 +85,7 @@ const DEFAULT_FPS: f64 = 25.0;
 
 fn feed(index: usize, stream: &StreamPlan) -> Feed {
     let stream_id = StreamId(index as u16);
-    let opener = FileOpener { path: stream.file.clone(), stream: stream_id, repeat: stream.repeat };
+    let opener = FileOpener { repeat: stream.repeat, ..FileOpener::new(&stream.file, stream_id) };
     Feed { stream: stream_id, opener: Box::new(opener) }
 }
 
@@ -100,7 +113,7 @@ fn video(plan: Arc<Plan>, classes: Arc<[String]>) -> OpenRecorders {
 }
 
 /// Writes every input's summary, prints the table and the faults, and chooses the exit code.
-fn report(plan: &Plan, running: &Running, models: &[ModelCard], finished: bool, log: &LogArgs) -> anyhow::Result<ExitCode> {
+fn report(plan: &Plan, running: &Running, models: &[ModelCard], finished: bool, log: &LogArgs) -> ExitCode {
     let versions = versions();
     let mut summaries = Vec::with_capacity(plan.streams.len());
     for (index, stream) in plan.streams.iter().enumerate() {
@@ -111,7 +124,9 @@ fn report(plan: &Plan, running: &Running, models: &[ModelCard], finished: bool, 
         summary.fault = running.fault_of(id);
         summary.result = running.result_of(id).as_str();
         let dir = plan.output.dir.join(&stream.name);
-        if dir.is_dir() && let Err(fault) = summary.write(&dir.join("summary.json")) {
+        if dir.is_dir()
+            && let Err(fault) = summary.write(&dir.join("summary.json"))
+        {
             summary.fault.get_or_insert(fault.to_string());
         }
         if let Some(fault) = running.faults.of(id) {
@@ -130,7 +145,7 @@ fn report(plan: &Plan, running: &Running, models: &[ModelCard], finished: bool, 
     if !log.quiet {
         table::print(&summaries, &plan.output.dir);
     }
-    Ok(exit_code(&summaries, running, finished))
+    exit_code(&summaries, running, finished)
 }
 
 fn exit_code(summaries: &[Summary], running: &Running, finished: bool) -> ExitCode {
@@ -151,4 +166,3 @@ fn versions() -> BTreeMap<&'static str, String> {
         ("opencv", opencv::core::get_version_string().unwrap_or_default()),
     ])
 }
-

@@ -2,7 +2,10 @@
 
 use clap::{Args, Command};
 use clap_complete::Shell;
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 /// Print a shell completion script
 ///
@@ -30,9 +33,11 @@ pub struct ManArgs {
 }
 
 /// Prints the completion script.
-pub fn completions(args: &CompletionsArgs, mut program: Command) -> ExitCode {
-    clap_complete::generate(args.shell, &mut program, "eyeline", &mut io::stdout());
-    ExitCode::SUCCESS
+pub fn completions(args: &CompletionsArgs, mut program: Command) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut program, "eyeline", &mut script);
+    io::stdout().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the man page.

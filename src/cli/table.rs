@@ -14,7 +14,11 @@ pub fn print(summaries: &[Summary], out: &Path) {
 
 fn write(to: &mut impl Write, summaries: &[Summary], out: &Path) -> io::Result<()> {
     let width = summaries.iter().map(|s| s.stream.chars().count()).max().unwrap_or(0).max("input".len());
-    writeln!(to, "{:width$}  {:>8}  {:>8}  {:>7}  {:>6}  {:>6}  result", "input", "frames", "seconds", "fps", "tracks", "events")?;
+    writeln!(
+        to,
+        "{:width$}  {:>8}  {:>8}  {:>7}  {:>6}  {:>6}  result",
+        "input", "frames", "seconds", "fps", "tracks", "events"
+    )?;
     for s in summaries {
         let Summary { stream, frames, seconds, fps, tracks, events, result, .. } = s;
         let result = if s.fault.is_some() && *result == "end_of_stream" { "damaged" } else { result };
@@ -32,5 +36,10 @@ fn write(to: &mut impl Write, summaries: &[Summary], out: &Path) -> io::Result<(
 /// The result files in a stream's folder, with their folder.
 fn files(dir: &Path) -> io::Result<Vec<String>> {
     const NAMES: [&str; 5] = ["annotated.mp4", "events.jsonl", "tracks.txt", "detections.txt", "summary.json"];
-    Ok(NAMES.iter().map(|name| dir.join(name)).filter(|path| path.is_file()).map(|path| path.display().to_string()).collect())
+    Ok(NAMES
+        .iter()
+        .map(|name| dir.join(name))
+        .filter(|path| path.is_file())
+        .map(|path| path.display().to_string())
+        .collect())
 }

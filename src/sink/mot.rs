@@ -4,7 +4,6 @@ use super::{Recorder, SinkError, lines::LineFile};
 use crate::{
     eval::mot_io::MotRow,
     pipeline::flow::{Analyzed, Flow},
-    track::TrackState,
 };
 use std::{io::Write, path::Path};
 
@@ -40,7 +39,7 @@ impl Recorder for MotFile {
         let frame = tracked.frame.meta.seq + 1;
         match self.rows {
             Rows::Tracks => {
-                for track in tracked.tracks.iter().filter(|track| track.state == TrackState::Confirmed) {
+                for track in tracked.tracks.iter().filter(|track| track.shown) {
                     let row = MotRow { frame, id: track.id.0 as i64, bbox: track.bbox, score: track.score };
                     self.lines.line(|line| write!(line, "{row}"))?;
                 }

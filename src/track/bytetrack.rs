@@ -146,7 +146,8 @@ impl ByteTrack {
     fn select(&mut self, rows: impl Fn(&ByteTrackTrack) -> bool, columns: impl Fn(&Candidate) -> bool) {
         let Round { rows: row_list, columns: column_list, .. } = &mut self.round;
         row_list.clear();
-        row_list.extend((0..self.tracks.len()).filter(|&t| self.tracks[t].detection.is_none() && rows(&self.tracks[t])));
+        row_list
+            .extend((0..self.tracks.len()).filter(|&t| self.tracks[t].detection.is_none() && rows(&self.tracks[t])));
         column_list.clear();
         column_list.extend((0..self.candidates.len()).filter(|&c| !self.taken[c] && columns(&self.candidates[c])));
     }
@@ -240,7 +241,10 @@ impl Tracker for ByteTrack {
     fn update(&mut self, seen: &Observations<'_>, out: &mut Vec<Track>) {
         out.clear();
         let dt = self.clock.advance(seen.at);
-        collect_usable(seen.detections, self.settings.low_score, &mut self.candidates);
+        let (low, high) = (self.settings.low_score, self.settings.high_score);
+        collect_usable(seen.detections, low, &mut self.candidates);
+        // The authors' comparisons are strict: a score at the high threshold counts neither as high nor as low.
+        self.candidates.retain(|candidate| candidate.score != high);
         self.taken.clear();
         self.taken.resize(self.candidates.len(), false);
         for track in &mut self.tracks {

@@ -49,8 +49,7 @@ impl AxisFilter {
         let gain = Vector2::new(p[(0, 0)], p[(0, 1)]) / innovation_variance;
         self.state += gain * (measured - self.state.x);
         let cross = p[(0, 1)] - gain.x * p[(0, 1)];
-        self.covariance =
-            Matrix2::new(p[(0, 0)] - gain.x * p[(0, 0)], cross, cross, p[(1, 1)] - gain.y * p[(0, 1)]);
+        self.covariance = Matrix2::new(p[(0, 0)] - gain.x * p[(0, 0)], cross, cross, p[(1, 1)] - gain.y * p[(0, 1)]);
     }
 
     /// Position.
@@ -89,9 +88,7 @@ pub struct BoxFilter {
 impl BoxFilter {
     /// At rest at `measured`, with the variances of positions and velocities.
     pub fn new(measured: [f64; 4], position_variance: [f64; 4], velocity_variance: [f64; 4]) -> Self {
-        Self {
-            axes: std::array::from_fn(|i| AxisFilter::new(measured[i], position_variance[i], velocity_variance[i])),
-        }
+        Self { axes: std::array::from_fn(|i| AxisFilter::new(measured[i], position_variance[i], velocity_variance[i])) }
     }
 
     /// Moves `dt` frames on.

@@ -1,5 +1,6 @@
 //! Gives detections a lasting identity. Pure: media time, boxes and embeddings in, tracks out.
 
+mod appearance;
 mod area_filter;
 pub mod assignment;
 mod bytetrack;
@@ -9,8 +10,12 @@ mod cost;
 mod gallery;
 mod input;
 pub mod kalman;
+mod life;
 mod motion;
+mod ocsort;
 mod record;
+pub mod replay;
+mod rounds;
 pub mod settings;
 mod sort;
 mod tracker;
@@ -108,6 +113,7 @@ pub fn build(settings: &TrackSettings, nominal_fps: f64, ids: TrackIds) -> Box<d
     match settings.algorithm {
         Algorithm::Eyeline => Box::new(tracker::EyelineTracker::new(settings, nominal_fps, ids)),
         Algorithm::ByteTrack => Box::new(bytetrack::ByteTrack::new(settings, nominal_fps, ids)),
-        Algorithm::OcSort | Algorithm::Sort => Box::new(sort::Sort::new(settings, nominal_fps, ids)),
+        Algorithm::OcSort => Box::new(ocsort::OcSort::new(settings, nominal_fps, ids)),
+        Algorithm::Sort => Box::new(sort::Sort::new(settings, nominal_fps, ids)),
     }
 }

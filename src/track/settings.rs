@@ -1,5 +1,6 @@
 //! Every number the trackers can be set to.
 
+use crate::detect::ClassId;
 use std::{fmt, str::FromStr, time::Duration};
 
 /// Which tracker follows the objects.
@@ -70,7 +71,7 @@ pub enum SettingError {
 }
 
 macro_rules! settings {
-    ($($(#[$doc:meta])* $name:ident: $kind:ident = $default:expr, $min:expr, $max:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident: $kind:ident = $default:expr, $min:expr, $max:expr;)*) => {
         /// Settings of a tracker. `Default` is what `eyeline` runs with; `TrackSettings::of` gives each algorithm's own.
         ///
         /// The reference trackers read `high_score`, `new_track_score` and `max_lost` only and take the rest from
@@ -79,21 +80,26 @@ macro_rules! settings {
         pub struct TrackSettings {
             /// Which tracker.
             pub algorithm: Algorithm,
-            $($(#[$doc])* pub $name: settings!(@type $kind),)*
+            /// Where it differs from `max_absent`: how long objects of a class may be found again by appearance.
+            pub max_absent_by_class: Vec<(ClassId, Duration)>,
+            $($(#[doc = $doc])* pub $name: settings!(@type $kind),)*
         }
 
         impl Default for TrackSettings {
             fn default() -> Self {
-                Self { algorithm: Algorithm::Eyeline, $($name: settings!(@default $kind $default),)* }
+                Self { algorithm: Algorithm::Eyeline, max_absent_by_class: Vec::new(), $($name: settings!(@default $kind $default),)* }
             }
         }
 
         /// Every numeric setting by name, in the order of the struct.
         pub const KNOBS: &[Knob] = &[$(Knob {
             name: stringify!($name),
+            about: concat!($($doc),*).trim_ascii(),
             unit: settings!(@unit $kind),
             min: $min,
             max: $max,
+            is_limit: settings!(@limit $kind),
+            kind: settings!(@kind $kind),
             get: |s| settings!(@get $kind s.$name),
             put: |s, v| s.$name = settings!(@put $kind v),
         },)*];
@@ -104,6 +110,16 @@ macro_rules! settings {
     (@default number $v:expr) => { $v };
     (@default seconds $v:expr) => { Duration::from_millis($v) };
     (@default count $v:expr) => { $v };
+    (@type limit) => { usize };
+    (@default limit $v:expr) => { $v };
+    (@unit limit) => { "" };
+    (@get limit $e:expr) => { $e as f64 };
+    (@put limit $v:expr) => { $v.round() as usize };
+    (@limit limit) => { true };
+    (@limit $kind:ident) => { false };
+    (@kind number) => { Kind::Number };
+    (@kind seconds) => { Kind::Seconds };
+    (@kind $kind:ident) => { Kind::Count };
     (@unit number) => { "" };
     (@unit seconds) => { "seconds" };
     (@unit count) => { "" };
@@ -115,17 +131,34 @@ macro_rules! settings {
     (@put count $v:expr) => { $v.round() as usize };
 }
 
+/// What a setting measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A plain number.
+    Number,
+    /// A duration in seconds.
+    Seconds,
+    /// A whole number.
+    Count,
+}
+
 /// One numeric setting reached by name: what `--set`, YAML and `tune` work with.
 #[derive(Clone, Copy, Debug)]
 pub struct Knob {
     /// Name of the field.
     pub name: &'static str,
+    /// What it does, in a sentence.
+    pub about: &'static str,
     /// Unit of the value; empty for a plain number.
     pub unit: &'static str,
     /// Least allowed value.
     pub min: f64,
     /// Greatest allowed value.
     pub max: f64,
+    /// Whether the value bounds what is spent rather than what is found: no search should touch it.
+    pub is_limit: bool,
+    /// What its value measures.
+    pub kind: Kind,
     get: fn(&TrackSettings) -> f64,
     put: fn(&mut TrackSettings, f64),
 }
@@ -141,6 +174,25 @@ impl Knob {
         (self.get)(settings)
     }
 
+    /// The smallest change that makes a difference worth measuring.
+    pub const fn least_step(&self) -> f64 {
+        match self.kind {
+            Kind::Number => 0.0,
+            Kind::Seconds => 0.1,
+            Kind::Count => 0.7,
+        }
+    }
+
+    /// Value in `settings` as a pipeline file writes it.
+    pub fn yaml(&self, settings: &TrackSettings) -> serde_yaml::Value {
+        let value = self.get(settings);
+        match self.kind {
+            Kind::Number => ((value * 1e4).round() / 1e4).into(),
+            Kind::Seconds => format!("{:.0}ms", value * 1e3).into(),
+            Kind::Count => (value as u64).into(),
+        }
+    }
+
     /// Sets the value, which must lie within the range.
     pub fn set(&self, settings: &mut TrackSettings, value: f64) -> Result<(), SettingError> {
         if !(self.min..=self.max).contains(&value) {
@@ -153,66 +205,86 @@ impl Knob {
 }
 
 settings! {
-    /// Detections from this score up may match in the first stage, 0..=1.
+    /// Detections from this score up may match in the first stage.
     high_score: number = 0.6, 0.0, 1.0;
-    /// Detections from this score up may match in the second stage, 0..=1.
-    low_score: number = 0.1, 0.0, 1.0;
-    /// Detections from this score up may begin a track, 0..=1.
-    new_track_score: number = 0.7, 0.0, 1.0;
+    /// Detections from this score up may match in the second stage.
+    low_score: number = 0.12, 0.0, 1.0;
+    /// Detections from this score up may begin a track.
+    new_track_score: number = 0.67, 0.0, 1.0;
     /// How long a track may go unseen before its motion is given up.
-    max_lost: seconds = 1_000, 0.0, 600.0;
+    max_lost: seconds = 1_900, 0.0, 600.0;
     /// Sightings that make a track believed.
-    confirm_hits: count = 2, 1.0, 100.0;
+    confirm_hits: count = 3, 1.0, 100.0;
     /// A detection from this score up makes its track believed at once.
     instant_score: number = 1.0, 0.0, 1.0;
     /// How long a track not yet believed may go unseen.
     tentative_max_lost: seconds = 0, 0.0, 60.0;
     /// Greatest cost in the first round (believed tracks, high scores).
-    first_gate: number = 0.9, 0.0, 2.0;
+    first_gate: number = 0.83, 0.0, 2.0;
     /// Greatest cost in the second round (believed tracks, low scores).
-    low_gate: number = 0.5, 0.0, 2.0;
+    low_gate: number = 0.36, 0.0, 2.0;
     /// How long a track may have been lost to take part in the second round.
-    low_max_lost: seconds = 0, 0.0, 60.0;
+    low_max_lost: seconds = 200, 0.0, 60.0;
     /// Greatest cost in the third round (what is left, from the last observation).
-    recovery_gate: number = 0.7, 0.0, 2.0;
+    recovery_gate: number = 0.35, 0.0, 2.0;
     /// Greatest cost of the second sight of a new track.
-    tentative_gate: number = 0.7, 0.0, 2.0;
+    tentative_gate: number = 0.5, 0.0, 2.0;
     /// Share by which boxes grow in the first round.
     first_buffer: number = 0.0, 0.0, 1.0;
     /// Share by which boxes grow in the second round.
     low_buffer: number = 0.0, 0.0, 1.0;
     /// Share by which boxes grow in the third round.
-    recovery_buffer: number = 0.0, 0.0, 1.0;
+    recovery_buffer: number = 0.05, 0.0, 1.0;
     /// Further growth for each frame a track has gone unseen.
     buffer_growth: number = 0.0, 0.0, 0.2;
     /// Power of the height overlap that multiplies the IoU; 0 leaves height out.
-    height_power: number = 0.5, 0.0, 4.0;
+    height_power: number = 0.4, 0.0, 4.0;
     /// Power of the detection's score that multiplies the similarity; 0 leaves the score out.
-    score_fusion: number = 1.0, 0.0, 2.0;
+    score_fusion: number = 0.5, 0.0, 2.0;
     /// Weight of the direction of motion.
-    direction_weight: number = 0.1, 0.0, 1.0;
+    direction_weight: number = 0.07, 0.0, 1.0;
     /// Weight of the difference between the scores of track and detection.
-    score_weight: number = 0.0, 0.0, 1.0;
+    score_weight: number = 0.06, 0.0, 1.0;
     /// A detection that overlaps a seen track more begins none.
-    birth_max_iou: number = 0.8, 0.0, 1.0;
+    birth_max_iou: number = 0.5, 0.0, 1.0;
     /// A lost and a seen track that overlap more are one.
-    duplicate_iou: number = 0.85, 0.0, 1.0;
+    duplicate_iou: number = 0.83, 0.0, 1.0;
     /// How much of the measurement noise a score of 1 takes away.
-    score_trust: number = 0.9, 0.0, 1.0;
+    score_trust: number = 0.5, 0.0, 1.0;
     /// Multiplies the standard deviations of the motion's noise.
-    process_noise: number = 1.0, 0.05, 20.0;
+    process_noise: number = 0.65, 0.05, 20.0;
     /// Share of its speed a lost track keeps each frame.
-    lost_damping: number = 1.0, 0.0, 1.0;
+    lost_damping: number = 0.98, 0.0, 1.0;
     /// Share of the detection, rather than of the filter, in a reported box.
     observed_share: number = 0.0, 0.0, 1.0;
     /// Share of a lost track that must be behind others for it to count as hidden.
-    hidden_coverage: number = 0.5, 0.0, 1.0;
+    hidden_coverage: number = 0.7, 0.0, 1.0;
     /// How long a lost track in the open is still shown.
-    shown_lost: seconds = 0, 0.0, 60.0;
+    shown_lost: seconds = 50, 0.0, 60.0;
     /// How long a lost track hidden behind others is still shown.
-    shown_hidden: seconds = 0, 0.0, 60.0;
+    shown_hidden: seconds = 300, 0.0, 60.0;
+    /// Weight of the appearance of a pair that also overlaps.
+    appearance_weight: number = 0.3, 0.0, 2.0;
+    /// Embeddings kept for each track.
+    gallery_slots: limit = 8, 0.0, 64.0;
+    /// Least time between two embeddings kept.
+    gallery_interval: seconds = 500, 0.0, 600.0;
+    /// A detection below adds nothing to the gallery.
+    gallery_score: number = 0.6, 0.0, 1.0;
+    /// A detection covered more by others adds nothing to the gallery.
+    gallery_max_covered: number = 0.2, 0.0, 1.0;
+    /// Evidence that finds a track again by appearance, from 0 (as likely as not) to 1 (certain).
+    refind_evidence: number = 0.3, 0.0, 1.0;
+    /// How far from its place a track may be found again at once, box heights.
+    reach: number = 1.0, 0.0, 100.0;
+    /// How much further for each second unseen, box heights.
+    reach_speed: number = 1.0, 0.0, 100.0;
+    /// How long an object out of sight may be found again by appearance; see `max_absent_by_class`.
+    max_absent: seconds = 10_000, 0.0, 86_400.0;
+    /// Most absent tracks remembered at one time.
+    max_absent_tracks: limit = 200, 0.0, 100_000.0;
     /// Most tracks alive at one time.
-    max_tracks: count = 2_000, 1.0, 100_000.0;
+    max_tracks: limit = 2_000, 1.0, 100_000.0;
 }
 
 impl TrackSettings {
@@ -234,6 +306,12 @@ impl TrackSettings {
                 Self { high_score: 0.6, new_track_score: 0.6, max_lost: Duration::from_millis(34), ..ours }
             }
         }
+    }
+
+    /// How long an object of `class` may be found again by appearance.
+    pub fn max_absent_of(&self, class: ClassId) -> Duration {
+        let own = self.max_absent_by_class.iter().find(|(other, _)| *other == class);
+        own.map_or(self.max_absent, |&(_, span)| span)
     }
 }
 

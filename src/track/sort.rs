@@ -82,7 +82,8 @@ impl Sort {
 
     fn associate(&mut self, seen: &Observations<'_>) {
         let (tracks, candidates) = (&self.tracks, &self.candidates);
-        let cost = self.cost.fill(tracks.len(), candidates.len(), |t, c| -iou(&tracks[t].predicted, &candidates[c].bbox));
+        let cost =
+            self.cost.fill(tracks.len(), candidates.len(), |t, c| -iou(&tracks[t].predicted, &candidates[c].bbox));
         for &(t, c) in self.assigner.solve(cost, NO_GATE) {
             if -cost[(t, c)] < MIN_IOU {
                 continue;
@@ -135,7 +136,10 @@ impl Tracker for Sort {
         out.clear();
         let dt = self.clock.advance(seen.at);
         self.frames = self.frames.saturating_add(1);
-        collect_usable(seen.detections, self.settings.high_score, &mut self.candidates);
+        let high = self.settings.high_score;
+        collect_usable(seen.detections, high, &mut self.candidates);
+        // The reference runs take scores above the threshold, not at it.
+        self.candidates.retain(|candidate| candidate.score > high);
         self.taken.clear();
         self.taken.resize(self.candidates.len(), false);
         self.predict(dt);
