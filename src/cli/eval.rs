@@ -5,9 +5,6 @@ mod files;
 mod table;
 mod tracking;
 
-#[cfg(test)]
-mod tests;
-
 use crate::eval::{mot_io::MotFormat, tracking::DEFAULT_MIN_IOU};
 use clap::{Args, ValueEnum};
 use files::{Inputs, ResultSet};
