@@ -13,7 +13,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 /// Searches tracker settings against truth and writes the best as YAML
 #[derive(Args, Debug)]
 #[command(after_help = "Each DET is a detection file SEQ/<any>/det.txt; truth, frame rate and camera motion are read
-from SEQ/gt/gt.txt, SEQ/seqinfo.ini and, where there is one, SEQ/gmc/gmc.txt.
+from SEQ/gt/gt.txt, SEQ/seqinfo.ini and, where they exist, SEQ/gmc/gmc.txt and embeddings.npy beside det.txt.
 
 Example: eyeline tune MOT17-*/det/det.txt --trials 2000 --leave-one-out --out tuned.yml")]
 pub struct TuneArgs {

@@ -55,6 +55,15 @@ pub enum Task {
     Embed,
 }
 
+/// What a model was asked for by.
+#[derive(Clone, Debug)]
+pub enum Located<'a> {
+    /// Its name.
+    Entry(&'a ZooEntry),
+    /// Its file.
+    File(PathBuf),
+}
+
 /// Which loader reads a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -176,6 +185,21 @@ impl Zoo {
         self.models.iter().find(|entry| entry.files.iter().any(|file| file.sha256 == sha256))
     }
 
+    /// What `model` means: the name of an entry for `task`, or the path of a file, which need not exist.
+    ///
+    /// A word that is neither an entry nor looks like a path is an error that names the nearest entry.
+    pub fn locate(&self, model: &str, task: Task) -> Result<Located<'_>, String> {
+        let instead = || {
+            self.nearest(model, task).map_or(String::new(), |name| format!("; did you mean {name:?}, or the path of a file?"))
+        };
+        match self.find(model) {
+            Some(entry) if entry.task == task => Ok(Located::Entry(entry)),
+            Some(_) => Err(format!("is not for this task{}", instead())),
+            None if model.contains(['/', '.']) || Path::new(model).exists() => Ok(Located::File(PathBuf::from(model))),
+            None => Err(format!("no such model{}", instead())),
+        }
+    }
+
     /// The name most like `wanted` among the models for `task`.
     pub fn nearest(&self, wanted: &str, task: Task) -> Option<&str> {
         nearest(wanted, self.models.iter().filter(|entry| entry.task == task).map(|entry| entry.name.as_str()))
@@ -259,6 +283,19 @@ mod tests {
         assert!(zoo.find("yolo3-tiny").is_none());
         assert_eq!(zoo.nearest("Yolo3-tiny", Task::Detect), Some("yolov3-tiny"));
         assert_eq!(zoo.nearest("yolov3-tiny", Task::Embed), Some("mobilenet-v2"));
+    }
+
+    #[test]
+    fn a_model_is_a_name_or_a_path() {
+        let zoo = Zoo::builtin();
+        assert!(matches!(zoo.locate("yolov3-tiny", Task::Detect), Ok(Located::Entry(entry)) if entry.name == "yolov3-tiny"));
+        for path in ["a.weights", "./a", "/models/a", "yolov3-tiny.cfg"] {
+            assert!(matches!(zoo.locate(path, Task::Detect), Ok(Located::File(file)) if file == Path::new(path)), "{path}");
+        }
+        let error = zoo.locate("yolov4-tiny", Task::Detect).unwrap_err();
+        assert_eq!(error, "no such model; did you mean \"yolov3-tiny\", or the path of a file?");
+        let error = zoo.locate("yolov3-tiny", Task::Embed).unwrap_err();
+        assert_eq!(error, "is not for this task; did you mean \"mobilenetv2\", or the path of a file?");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! From a decoded frame to a network's input.
 
 pub mod letterbox;
+#[cfg(feature = "torch")]
+pub mod normalize;
 #[cfg(feature = "opencv")]
 pub mod resize;
 

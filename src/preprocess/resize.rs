@@ -4,7 +4,8 @@
 use super::PreprocessError;
 use crate::frame::{Frame, ImageSize, Plane};
 use opencv::{
-    core::{BoxedRef, Mat, MatTraitConst, Rect, Size, Vec3b},
+    boxed_ref::BoxedRef,
+    core::{Mat, MatTraitConst, Rect, Size, Vec3b},
     imgproc,
 };
 

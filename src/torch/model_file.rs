@@ -1,5 +1,6 @@
 //! A model's file on disk: read whole, with the sha256 that names it in every summary.
 
+use crate::config::zoo::{self, ZooFile};
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
@@ -41,6 +42,16 @@ impl ModelFile {
         file.read_to_end(&mut bytes).map_err(unreadable)?;
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { path: path.to_owned(), bytes, sha256 })
+    }
+
+    /// Reads a file the zoo knows and makes sure that it is that file.
+    pub fn read_known(known: &ZooFile) -> Result<Self, String> {
+        let file = Self::read(&zoo::model_path(&known.file))?;
+        if file.sha256 == known.sha256 {
+            return Ok(file);
+        }
+        let (name, got, expected) = (file.path.display(), &file.sha256, &known.sha256);
+        Err(format!("{name} has sha256 {got}, expected {expected}: it is damaged; remove it and run `make setup`"))
     }
 
     /// The file's content as text.
