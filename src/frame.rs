@@ -99,25 +99,6 @@ impl fmt::Debug for Frame {
     }
 }
 
-/// What travels along the line for one stream, in order.
-#[derive(Clone, Debug)]
-pub enum Flow<T> {
-    /// A frame or what was made of it.
-    Data(T),
-    /// Media time, picture size or codec start anew: motion state of the old epoch is void.
-    Discontinuity {
-        /// The stream.
-        stream: StreamId,
-        /// The epoch that begins.
-        epoch: u32,
-    },
-    /// Nothing follows.
-    EndOfStream {
-        /// The stream.
-        stream: StreamId,
-    },
-}
-
 /// Pixels that own their memory: synthetic pictures and tests.
 pub struct OwnedPixels {
     /// Rows of `stride` bytes.

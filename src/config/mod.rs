@@ -1,3 +1,65 @@
 //! YAML -> `raw` (what was written) -> `check` (is it sound?) -> `plan` (what it means).
+//!
+//! `yaml` reads text into a tree, `conform` holds the tree against the schema that is derived from `raw`, serde fills
+//! `raw`, `check` gives it a meaning. Programs that put a `Raw` together themselves (`eyeline process`) enter with
+//! `check::plan` and hear of the same faults in the same words.
 
+pub mod check;
+mod conform;
+mod constraint;
+pub mod env;
+pub mod fault;
+pub mod host;
+mod models;
 pub mod plan;
+pub mod raw;
+pub mod raw_track;
+pub mod reference;
+pub mod schema;
+pub mod span;
+mod streams;
+pub mod suggest;
+pub mod yaml;
+pub mod zoo;
+
+pub use check::{Checked, Host};
+pub use fault::{Fault, Faults};
+
+use fault::{KeyPath, Location};
+use std::path::Path;
+
+/// Most faults that are looked up in the text: each costs one pass through it.
+const MAX_LOCATED: usize = 100;
+
+/// Every key at its default. It has no streams yet, so it is no pipeline.
+pub fn defaults() -> raw::Raw {
+    raw::Raw::default()
+}
+
+/// Reads and checks a pipeline file.
+///
+/// Errors: the file cannot be read, or every fault in it.
+pub fn load(file: &Path, host: &dyn Host) -> Result<Checked, Faults> {
+    let fault = |problem: String| Faults(vec![Fault::new(KeyPath::root(), problem)]);
+    let bytes = std::fs::read(file).map_err(|error| fault(format!("cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| fault(format!("not UTF-8 text: {}", error.utf8_error())))?;
+    read(&text, host)
+}
+
+/// Checks a pipeline as YAML text.
+///
+/// Errors: every fault with its place in the text, in the order of the text.
+pub fn read(text: &str, host: &dyn Host) -> Result<Checked, Faults> {
+    let tree = yaml::tree(text).map_err(|fault| Faults(vec![fault]))?;
+    let mut result = check::plan_of_tree(tree, Some(&|name: &str| host.variable(name)), host);
+    let faults = match &mut result {
+        Ok(checked) => &mut checked.unusable,
+        Err(Faults(faults)) => faults,
+    };
+    for fault in faults.iter_mut().take(MAX_LOCATED) {
+        fault.at = fault.at.or_else(|| yaml::locate(text, &fault.path));
+    }
+    let end = Location { line: usize::MAX, column: 0 };
+    faults.sort_by_key(|fault| fault.at.unwrap_or(end));
+    result
+}

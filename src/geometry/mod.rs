@@ -2,6 +2,8 @@
 
 mod bbox;
 mod iou;
+mod polygon;
 
 pub use bbox::BBox;
 pub use iou::{intersection_area, iou};
+pub use polygon::{PolygonFault, polygon_fault};

@@ -1,1 +1,191 @@
-//! Joins the stages: one thread each, bounded channels between them.
+//! Joins the stages: one named thread each, bounded lock-free channels between them.
+//!
+//! `start` spells the whole line. Everything it joins is given to it (`Parts`), so a test runs the same line on made-up
+//! pictures and a scripted detector.
+
+mod feed;
+pub mod flow;
+mod inbox;
+mod shutdown;
+mod stage;
+mod stages;
+pub mod stats;
+
+pub use feed::Feed;
+pub use shutdown::Faults;
+pub use stages::{BuildTracker, OpenRecorders};
+
+use crate::{analyze::lifecycle::Lifecycle, detect::Detector, embed::Embedder, frame::StreamId};
+use crossbeam_channel::bounded;
+use flow::EndReason;
+use inbox::Inbox;
+use stage::Outlet;
+use stages::{AnalyzeStage, DetectStage, EmbedStage, NoEmbedStage, RecordStage, TrackStage};
+use stats::{Stats, Stretch};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// Batches waiting between detector, embedder and tracker: one, so that the next is ready when a stage is free, and no
+/// more, because each holds decoded pictures.
+const BATCHES_AHEAD: usize = 1;
+/// Frames waiting before each of the light stages: enough to hide their jitter.
+const FRAMES_AHEAD: usize = 2;
+
+/// What the line is made of.
+pub struct Parts {
+    /// One a stream, in the order of `StreamId`.
+    pub feeds: Vec<Feed>,
+    /// Stream names, in the same order.
+    pub names: Vec<String>,
+    /// The detector.
+    pub detector: Box<dyn Detector>,
+    /// Most frames in a batch, and files played at once.
+    pub max_batch: usize,
+    /// The embedder, if any.
+    pub embed: Option<EmbedPart>,
+    /// Makes a stream's tracker.
+    pub tracker: BuildTracker,
+    /// Opens a stream's event and result files.
+    pub records: OpenRecorders,
+    /// Opens a stream's video, if videos are wanted.
+    pub video: Option<OpenRecorders>,
+}
+
+/// The embedder and which detections it sees.
+pub struct EmbedPart {
+    /// The embedder.
+    pub embedder: Box<dyn Embedder>,
+    /// Detections below are not embedded.
+    pub min_score: f32,
+    /// Most crops in a batch.
+    pub max_batch: usize,
+}
+
+/// A line at work.
+pub struct Running {
+    /// What it measures of itself.
+    pub stats: Arc<Stats>,
+    /// Its stop switch and what went wrong.
+    pub faults: Faults,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts the line: sources → inbox → detect → embed → track → analyze → record → video.
+pub fn start(parts: Parts) -> io::Result<Running> {
+    let streams = parts.feeds.len();
+    let (stats, faults) = (Arc::new(Stats::new(streams)), Faults::new(streams));
+    let classes: Arc<[String]> = parts.detector.classes().into();
+    let lifecycles = parts.names.iter().map(|name| Lifecycle::new(name, Arc::clone(&classes))).collect();
+    let mut line = Threads { faults: faults.clone(), stats: Arc::clone(&stats), started: Vec::new() };
+
+    let inbox = line.sources(parts.feeds, parts.max_batch)?;
+    let (to_embed, detected) = bounded(BATCHES_AHEAD);
+    let (to_track, embedded) = bounded(BATCHES_AHEAD);
+    let (to_analyze, tracked) = bounded(FRAMES_AHEAD);
+    let (to_record, analyzed) = bounded(FRAMES_AHEAD);
+    let (to_video, recorded) = bounded(FRAMES_AHEAD);
+
+    let detect = DetectStage { detector: parts.detector, stats: Arc::clone(&stats) };
+    line.stage(Stretch::Detect, detect, inbox, Outlet::Next(to_embed))?;
+    match parts.embed {
+        Some(EmbedPart { embedder, min_score, max_batch }) => {
+            let embed = EmbedStage { embedder, min_score, max_batch, stats: Arc::clone(&stats) };
+            line.stage(Stretch::Embed, embed, detected.into_iter(), Outlet::Next(to_track))?;
+        }
+        None => line.stage(Stretch::Embed, NoEmbedStage, detected.into_iter(), Outlet::Next(to_track))?,
+    }
+    let trackers = (0..streams).map(|_| None).collect();
+    let track = TrackStage { build: parts.tracker, trackers, stats: Arc::clone(&stats) };
+    line.stage(Stretch::Track, track, embedded.into_iter(), Outlet::Next(to_analyze))?;
+    let analyze = AnalyzeStage { lifecycles, stats: Arc::clone(&stats) };
+    line.stage(Stretch::Analyze, analyze, tracked.into_iter(), Outlet::Next(to_record))?;
+    let record = RecordStage::new(Stretch::Record, parts.records, streams, &faults, &stats);
+    match parts.video {
+        Some(open) => {
+            line.stage(Stretch::Record, record, analyzed.into_iter(), Outlet::Next(to_video))?;
+            let video = RecordStage::new(Stretch::Video, open, streams, &faults, &stats);
+            line.stage(Stretch::Video, video, recorded.into_iter(), Outlet::End)?;
+        }
+        None => line.stage(Stretch::Record, record, analyzed.into_iter(), Outlet::End)?,
+    }
+    Ok(Running { stats, faults, threads: line.started })
+}
+
+/// The threads of a line as they are started. Dropped half-way, the channels close and those started end.
+struct Threads {
+    faults: Faults,
+    stats: Arc<Stats>,
+    started: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    /// Starts a lane for each frame of a batch and deals the streams out to them: lane 0 of 2 plays streams 0, 2, 4, …,
+    /// whichever file is longer, so that batches do not depend on timing.
+    fn sources(&mut self, feeds: Vec<Feed>, max_batch: usize) -> io::Result<Inbox> {
+        let lane_count = max_batch.clamp(1, feeds.len().max(1));
+        let mut lanes: Vec<Vec<Feed>> = (0..lane_count).map(|_| Vec::new()).collect();
+        for (index, feed) in feeds.into_iter().enumerate() {
+            lanes[index % lane_count].push(feed);
+        }
+        let mut inlets = Vec::with_capacity(lane_count);
+        for (index, feeds) in lanes.into_iter().enumerate() {
+            let (lane, inlet) = bounded(FRAMES_AHEAD);
+            let (faults, stats) = (self.faults.clone(), Arc::clone(&self.stats));
+            let source = thread::Builder::new().name(format!("src-{index}"));
+            self.started.push(source.spawn(move || feed::play(feeds, &lane, &faults, &stats))?);
+            inlets.push(inlet);
+        }
+        Ok(Inbox::new(inlets, max_batch))
+    }
+
+    fn stage<S, I>(&mut self, stretch: Stretch, stage: S, inlet: I, outlet: Outlet<S::Out>) -> io::Result<()>
+    where
+        S: stage::Stage,
+        I: Iterator<Item = S::In> + Send + 'static,
+    {
+        self.started.push(stage::spawn(stretch.name(), stage, inlet, outlet, &self.faults)?);
+        Ok(())
+    }
+}
+
+impl Running {
+    /// Whether every thread of the line has ended.
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Waits until the line has ended, calling `look` every `interval`. Once a stop is asked for, waits at most
+    /// `deadline` longer. Gives whether the line ended.
+    pub fn wait(&self, interval: Duration, deadline: Duration, mut look: impl FnMut(&Stats)) -> bool {
+        let mut stopped_at: Option<Instant> = None;
+        while !self.is_finished() {
+            thread::park_timeout(interval);
+            look(&self.stats);
+            if self.faults.is_stopped() && stopped_at.get_or_insert_with(Instant::now).elapsed() > deadline {
+                return false;
+            }
+        }
+        look(&self.stats);
+        true
+    }
+
+    /// What went wrong with a stream, once the line has ended: its own fault, else the line's.
+    pub fn fault_of(&self, stream: StreamId) -> Option<String> {
+        self.faults.of(stream).or_else(|| self.faults.broken())
+    }
+
+    /// How a stream ended, once the line has.
+    pub fn result_of(&self, stream: StreamId) -> EndReason {
+        if self.faults.is_failed(stream) || self.faults.broken().is_some() {
+            EndReason::Failed
+        } else if self.faults.is_stopped() && !self.stats.stream(stream).played_out.load(Ordering::Relaxed) {
+            EndReason::Interrupted
+        } else {
+            EndReason::EndOfStream
+        }
+    }
+}

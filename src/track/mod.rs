@@ -1,7 +1,28 @@
 //! Gives detections a lasting identity. Pure: media time, boxes and embeddings in, tracks out.
 
+mod appearance;
+mod area_filter;
+pub mod assignment;
+mod bytetrack;
+mod camera_motion;
+mod clock;
+mod cost;
+mod gallery;
+mod input;
+pub mod kalman;
+mod life;
+mod motion;
+mod ocsort;
+mod record;
+pub mod refine;
+pub mod replay;
+mod rounds;
 pub mod settings;
+mod sort;
+mod tracker;
+mod tracklet;
 
+use self::settings::{Algorithm, TrackSettings};
 use crate::{
     detect::{ClassId, Detection},
     embed::Embedding,
@@ -60,6 +81,8 @@ pub struct Track {
     pub first_seen: MediaTime,
     /// When its last detection was seen.
     pub last_seen: MediaTime,
+    /// Whether the box is worth drawing and writing: seen in this frame, or lost so recently that the prediction holds.
+    pub shown: bool,
 }
 
 /// What a tracker gets to see of one frame. Empty frames are given too: time passes in them.
@@ -84,4 +107,14 @@ pub trait Tracker: Send {
     fn restart_motion(&mut self);
     /// Ends every track; `out` is cleared, then filled with those that were confirmed or lost, now removed.
     fn finish(&mut self, out: &mut Vec<Track>);
+}
+
+/// The tracker `settings` ask for, for one stream of `nominal_fps` (nonsense counts as 30 Hz) that draws from `ids`.
+pub fn build(settings: &TrackSettings, nominal_fps: f64, ids: TrackIds) -> Box<dyn Tracker> {
+    match settings.algorithm {
+        Algorithm::Eyeline => Box::new(tracker::EyelineTracker::new(settings, nominal_fps, ids)),
+        Algorithm::ByteTrack => Box::new(bytetrack::ByteTrack::new(settings, nominal_fps, ids)),
+        Algorithm::OcSort => Box::new(ocsort::OcSort::new(settings, nominal_fps, ids)),
+        Algorithm::Sort => Box::new(sort::Sort::new(settings, nominal_fps, ids)),
+    }
 }

@@ -1,0 +1,101 @@
+//! `eyeline process VIDEO...`: the short form for recordings. Fills in the same `Raw` a YAML file would, so that the same
+//! checks speak.
+
+use super::{Session, execute};
+use crate::config::{
+    self,
+    host::ThisMachine,
+    raw::{Embed, Embedder, InputPx, Off, Raw, Stream, Threads},
+};
+use crate::track::settings::Algorithm;
+use clap::Args;
+use std::process::ExitCode;
+
+/// Detect and track objects in recordings
+///
+/// For each video writes OUT/<name>/annotated.mp4, events.jsonl, tracks.txt (MOTChallenge rows) and summary.json.
+/// Ctrl-C stops in order: what was read is written, files stay whole. Exit code: 0 all well, 1 some input failed or was
+/// damaged (the others are complete), 2 wrong usage, 130 interrupted.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  eyeline process gate.mp4
+  eyeline process recordings/ --classes person,car --out results
+  eyeline process 'day*/cam1-*.mkv' --no-video --detections
+  eyeline process gate.mp4 --embedder none --tracker bytetrack --min-score 0.1
+Everything else (zones, batch size, tracker settings) through a pipeline file: see `eyeline run --help`.")]
+pub struct ProcessArgs {
+    /// Video files, folders of videos, or globs
+    #[arg(required = true, value_name = "VIDEO")]
+    videos: Vec<String>,
+    /// Detector: a name from models/zoo.yml or a model file
+    #[arg(long, value_name = "NAME|FILE")]
+    detector: Option<String>,
+    /// Side of the detector's input, pixels, a multiple of 32; larger finds smaller objects and takes longer
+    #[arg(long, value_name = "PX")]
+    input_px: Option<u32>,
+    /// Embedder: a name from models/zoo.yml, a model file, or none to track by motion alone
+    #[arg(long, value_name = "NAME|FILE|none")]
+    embedder: Option<String>,
+    /// Classes to report, by name; all by default
+    #[arg(long, value_delimiter = ',', value_name = "CLASS")]
+    classes: Vec<String>,
+    /// Least score of a detection, 0..1
+    #[arg(long, value_name = "SCORE")]
+    min_score: Option<f64>,
+    /// Tracker: ours, or one to compare with
+    #[arg(long, value_name = "NAME", value_parser = Algorithm::ALL.map(Algorithm::name))]
+    tracker: Option<String>,
+    /// Folder for the results
+    #[arg(long, default_value = "out", value_name = "DIR")]
+    out: String,
+    /// Play each video N times as one stream
+    #[arg(long, default_value_t = 1, value_name = "N", hide_short_help = true)]
+    repeat: u32,
+    /// Write no annotated video
+    #[arg(long)]
+    no_video: bool,
+    /// Also write detections.txt: every detection, in the format of tracks.txt with id -1
+    #[arg(long)]
+    detections: bool,
+    /// libtorch's threads; by default one a core
+    #[arg(long, value_name = "N")]
+    threads: Option<u32>,
+}
+
+impl ProcessArgs {
+    /// What the arguments would be in a pipeline file.
+    fn raw(&self) -> Raw {
+        let mut raw = config::defaults();
+        let stream = |file: &String| Stream { file: file.clone(), repeat: self.repeat, ..Stream::default() };
+        raw.streams = self.videos.iter().map(stream).collect();
+        let detect = &mut raw.detect;
+        detect.classes.clone_from(&self.classes);
+        detect.model = self.detector.clone().unwrap_or_else(|| detect.model.clone());
+        detect.min_score = self.min_score.unwrap_or(detect.min_score);
+        detect.input_px = self.input_px.map_or(detect.input_px, InputPx::Px);
+        raw.embed = match self.embedder.as_deref() {
+            None => raw.embed,
+            Some("none") => Embed::Off(Off::None),
+            Some(model) => Embed::On(Embedder { model: model.to_owned(), ..Embedder::default() }),
+        };
+        raw.track.algorithm = self.tracker.clone().unwrap_or(raw.track.algorithm);
+        raw.runtime.threads = self.threads.map_or(raw.runtime.threads, Threads::Count);
+        raw.output.dir.clone_from(&self.out);
+        raw.output.video = !self.no_video;
+        raw.output.detections = self.detections;
+        raw
+    }
+}
+
+/// Checks the arguments and runs them.
+pub fn run(args: &ProcessArgs, session: &Session) -> anyhow::Result<ExitCode> {
+    match config::check::plan(&args.raw(), &ThisMachine) {
+        Ok(checked) => execute::execute(checked, session),
+        Err(faults) => {
+            for fault in &faults.0 {
+                eprintln!("eyeline: {fault}");
+            }
+            Ok(ExitCode::from(2))
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Raw -> Plan: what a file means, and every fault the schema cannot see. Pure: asks the machine only through `Host`.
+
+use super::{
+    conform::conform,
+    env::Lookup,
+    fault::{Fault, Faults, KeyPath},
+    models::Models,
+    plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
+    raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Threads},
+    raw_track::{KnobValue, Track},
+    schema::schema,
+    span,
+    streams::streams,
+};
+use crate::track::settings::{Algorithm, Knob, TrackSettings};
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// What a check may ask the machine it runs on.
+pub trait Host {
+    /// The videos that a file, a folder or a glob stands for, sorted; at least one.
+    ///
+    /// Errors: why there is none, naming `input`.
+    fn videos(&self, input: &str) -> Result<Vec<PathBuf>, String>;
+    /// Whether this is a file.
+    fn is_file(&self, path: &Path) -> bool;
+    /// Number of CPUs this process may use, >= 1.
+    fn cpus(&self) -> usize;
+    /// An environment variable.
+    fn variable(&self, name: &str) -> Option<String>;
+}
+
+/// A sound configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// What to run; at least one stream.
+    pub plan: Plan,
+    /// Streams that are not in the plan because their video is not there. The others can run; `eyeline check` calls it a
+    /// fault.
+    pub unusable: Vec<Fault>,
+}
+
+/// The plan of settings that a program put together. Text is taken as it is: no variables.
+///
+/// Errors: every fault, no key left out; also when the video of no stream is there.
+pub fn plan(raw: &Raw, host: &dyn Host) -> Result<Checked, Faults> {
+    let tree =
+        serde_json::to_value(raw).map_err(|error| Faults(vec![Fault::new(KeyPath::root(), error.to_string())]))?;
+    plan_of_tree(tree, None, host)
+}
+
+/// The plan of a parsed file; `variables` expands `${NAME}`.
+///
+/// Errors: as for `plan`.
+pub(super) fn plan_of_tree(mut tree: Value, variables: Option<Lookup<'_>>, host: &dyn Host) -> Result<Checked, Faults> {
+    let mut faults = conform(&mut tree, schema(), variables);
+    // What conforms can be read; should the two ever disagree, that is a fault too and no panic.
+    let raw: Raw = serde_json::from_value(tree).unwrap_or_else(|error| {
+        faults.push(Fault::new(KeyPath::root(), error.to_string()));
+        Raw::default()
+    });
+    let (checked, meant) = meaning(&raw, host);
+    faults.extend(meant);
+    if faults.is_empty() && checked.plan.streams.is_empty() {
+        faults.extend(checked.unusable.iter().cloned());
+    }
+    if faults.is_empty() { Ok(checked) } else { Err(Faults(faults)) }
+}
+
+/// The plan and everything that is wrong with it. Where `raw` lacks something, that was reported before.
+fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let root = KeyPath::root();
+    let (streams, unusable) = streams(&raw.streams, &root.key("streams"), host, &mut faults);
+    let mut models = Models { host, faults: &mut faults };
+    models.detector(&raw.detect, &root.key("detect"));
+    models.embedder(&raw.embed, &root.key("embed"));
+    let plan = Plan {
+        streams,
+        detect: detect(&raw.detect),
+        embed: embed(&raw.embed),
+        track: track(&raw.track, &root.key("track"), &mut faults),
+        output: output(&raw.output),
+        runtime: runtime(&raw.runtime, host),
+    };
+    (Checked { plan, unusable }, faults)
+}
+
+fn detect(raw: &Detect) -> DetectPlan {
+    DetectPlan {
+        model: raw.model.clone(),
+        input_px: match raw.input_px {
+            InputPx::Auto(_) => None,
+            InputPx::Px(side_px) => Some(side_px),
+        },
+        classes: raw.classes.clone(),
+        min_score: raw.min_score as f32,
+        max_iou: raw.max_iou as f32,
+        max_batch: raw.max_batch as usize,
+    }
+}
+
+fn embed(raw: &Embed) -> Option<EmbedPlan> {
+    match raw {
+        Embed::Off(_) => None,
+        Embed::On(raw) => Some(EmbedPlan {
+            model: raw.model.clone(),
+            min_score: raw.min_score as f32,
+            max_batch: raw.max_batch as usize,
+        }),
+    }
+}
+
+fn track(raw: &Track, path: &KeyPath, faults: &mut Vec<Fault>) -> TrackSettings {
+    // A name that is none was reported with the schema's other words.
+    let mut settings = TrackSettings::of(raw.algorithm.parse().unwrap_or(Algorithm::Eyeline));
+    for (name, value) in &raw.knobs {
+        let number = match value {
+            KnobValue::Number(number) => *number,
+            KnobValue::Span(text) => duration(text).as_secs_f64(),
+        };
+        let set = Knob::named(name).and_then(|knob| knob.set(&mut settings, number));
+        faults.extend(set.err().map(|error| Fault::new(path.key(name), error.to_string())));
+    }
+    settings
+}
+
+fn output(raw: &Output) -> OutputPlan {
+    OutputPlan {
+        dir: PathBuf::from(&raw.dir),
+        video: raw.video,
+        detections: raw.detections,
+        trail: duration(&raw.trail),
+    }
+}
+
+fn runtime(raw: &Runtime, host: &dyn Host) -> RuntimePlan {
+    RuntimePlan {
+        threads: match raw.threads {
+            Threads::Auto(_) => host.cpus().max(1),
+            Threads::Count(count) => count as usize,
+        },
+        shutdown: duration(&raw.shutdown),
+    }
+}
+
+/// The duration that `raw` says. What says none was reported with the schema's other words and never comes here.
+fn duration(raw: &Span) -> Duration {
+    span::parse(&raw.0).unwrap_or_default()
+}

@@ -1,0 +1,250 @@
+//! What a pipeline file says, key by key: the one place that names every key with its range, default and meaning.
+//!
+//! The JSON Schema is derived from these types, `conform` holds every value against that schema, and serde fills the
+//! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
+//! must be written included: `conform` has then reported them, and `check` goes on with the rest.
+
+use super::raw_track::Track;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A pipeline: which streams to watch, how to find and follow objects in them, what to write.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["version", "streams"]))]
+pub struct Raw {
+    /// Version of this file's format.
+    #[schemars(extend("const" = 1))]
+    pub version: u32,
+    /// What to watch.
+    #[schemars(length(min = 1, max = 1024))]
+    pub streams: Vec<Stream>,
+    /// How objects are found.
+    pub detect: Detect,
+    /// How appearance is described, or none to track by motion alone.
+    pub embed: Embed,
+    /// How objects are followed. Each algorithm has defaults of its own; those given here are eyeline's.
+    pub track: Track,
+    /// What is written.
+    pub output: Output,
+    /// Threads and shutdown.
+    pub runtime: Runtime,
+}
+
+/// One stream, or one for each video when `file` names a folder or a glob.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "stream", extend("required" = ["file"]))]
+pub struct Stream {
+    /// Name of the stream and of its output folder. Default: the file's name without its extension. Where `file` gives
+    /// several videos, they are called NAME-STEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(min = 1, max = 200),
+        extend("pattern" = r"^[^/\\]*[^./\\][^/\\]*$", "examples" = ["recording"])
+    )]
+    pub name: Option<String>,
+    /// Video file, folder of videos or glob such as recordings/*.mp4; relative to the working directory.
+    #[schemars(length(min = 1), extend("examples" = ["recording.mp4"]))]
+    pub file: String,
+    /// How many times the file is played, one after the other as one stream.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub repeat: u32,
+    /// Named areas of the picture, drawn on the overlay.
+    #[schemars(length(max = 64))]
+    pub zones: Vec<Zone>,
+}
+
+/// A named area of the picture.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "zone", extend("required" = ["name", "polygon"]))]
+pub struct Zone {
+    /// Unique within the stream.
+    #[schemars(length(min = 1, max = 200), extend("examples" = ["doorway"]))]
+    pub name: String,
+    /// Corners in order, as shares of the picture's width and height. The last joins the first by itself; edges must
+    /// not cross.
+    #[schemars(length(min = 3, max = 256), extend("examples" = [[[0.1, 0.6], [0.5, 0.5], [0.9, 0.6], [0.9, 0.95], [0.1, 0.95]]]))]
+    pub polygon: Vec<Point>,
+}
+
+/// A point of the picture: [x, y] as shares of its width and height.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "point")]
+pub struct Point(#[schemars(inner(range(min = 0.0, max = 1.0)))] pub [f64; 2]);
+
+/// Detector settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Detect {
+    /// Name of a model in models/zoo.yml, or a model file.
+    #[schemars(length(min = 1))]
+    pub model: String,
+    /// Side of the network's square input in pixels. Larger finds smaller objects and costs more; auto is what the
+    /// model was trained for.
+    pub input_px: InputPx,
+    /// Classes to report, by name; an empty list reports all.
+    #[schemars(length(max = 1024), inner(length(min = 1)))]
+    pub classes: Vec<String>,
+    /// Least score of a detection.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_score: f64,
+    /// Non-maximum suppression: of two boxes of one class that overlap by more (IoU), the better one stays.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub max_iou: f64,
+    /// Most frames in one inference, and most recordings played at once.
+    #[schemars(range(min = 1, max = 256))]
+    pub max_batch: u32,
+}
+
+/// Side of a network's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum InputPx {
+    /// What the model was trained for.
+    Auto(Auto),
+    /// Pixels.
+    Px(#[schemars(range(min = 32, max = 4096), extend("multipleOf" = 32))] u32),
+}
+
+/// The word `auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Auto {
+    /// Chosen by eyeline.
+    #[serde(rename = "auto")]
+    Auto,
+}
+
+/// Embedder settings, or `none`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Embed {
+    /// No embedder.
+    Off(Off),
+    /// An embedder.
+    On(Embedder),
+}
+
+/// The word `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Off {
+    /// Switched off.
+    #[serde(rename = "none")]
+    None,
+}
+
+/// Embedder settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Embedder {
+    /// Name of a model in models/zoo.yml, or a model file.
+    #[schemars(length(min = 1))]
+    pub model: String,
+    /// Detections below this score are not embedded.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_score: f64,
+    /// Most crops in one inference.
+    #[schemars(range(min = 1, max = 1024))]
+    pub max_batch: u32,
+}
+
+/// Output settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Output {
+    /// Folder that gets one folder a stream; relative to the working directory.
+    #[schemars(length(min = 1))]
+    pub dir: String,
+    /// Write annotated.mp4: boxes, ids, classes, trails and zones.
+    pub video: bool,
+    /// Write detections.txt: every detection before tracking, MOTChallenge format.
+    pub detections: bool,
+    /// How long a trail is drawn behind each object; 0s draws none.
+    #[schemars(extend("x-duration" = ["0s", "1m"]))]
+    pub trail: Span,
+}
+
+/// Threads and shutdown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Runtime {
+    /// Threads one inference may use; auto is one a CPU.
+    pub threads: Threads,
+    /// How long an orderly shutdown may take before the process gives up.
+    #[schemars(extend("x-duration" = ["1s", "10m"]))]
+    pub shutdown: Span,
+}
+
+/// Number of threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Threads {
+    /// One a CPU.
+    Auto(Auto),
+    /// This many.
+    Count(#[schemars(range(min = 1, max = 1024))] u32),
+}
+
+/// A duration as written: "500ms", "2s", "1m30s". Fields of this type name their range as `x-duration`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("pattern" = crate::config::span::PATTERN, "minLength" = 2))]
+pub struct Span(pub String);
+
+impl Default for Raw {
+    fn default() -> Self {
+        Self {
+            version: 1,
+            streams: Vec::new(),
+            detect: Detect::default(),
+            embed: Embed::On(Embedder::default()),
+            track: Track::default(),
+            output: Output::default(),
+            runtime: Runtime::default(),
+        }
+    }
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self { name: None, file: String::new(), repeat: 1, zones: Vec::new() }
+    }
+}
+
+impl Default for Detect {
+    fn default() -> Self {
+        Self {
+            model: "yolov3-tiny".into(),
+            input_px: InputPx::Auto(Auto::Auto),
+            classes: Vec::new(),
+            min_score: 0.25,
+            max_iou: 0.45,
+            max_batch: 4,
+        }
+    }
+}
+
+impl Default for Embedder {
+    fn default() -> Self {
+        Self { model: "mobilenet-v2".into(), min_score: 0.4, max_batch: 32 }
+    }
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self { dir: "out".into(), video: true, detections: false, trail: Span::from("2s") }
+    }
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self { threads: Threads::Auto(Auto::Auto), shutdown: Span::from("10s") }
+    }
+}
+
+impl From<&str> for Span {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}

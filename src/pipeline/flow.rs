@@ -1,0 +1,155 @@
+//! What travels along the line.
+
+use crate::{
+    detect::Detection,
+    embed::Embedding,
+    event::Event,
+    frame::{Frame, FrameMeta, StreamId},
+    source::SourceInfo,
+    track::Track,
+};
+use std::sync::Arc;
+
+/// One stream's items, in order: an epoch, its frames, perhaps more epochs, one end.
+#[derive(Clone, Debug)]
+pub enum Flow<T> {
+    /// A frame or what was made of it.
+    Data(T),
+    /// Media time, picture size or codec start anew. The first item of every stream that could be opened.
+    Epoch {
+        /// The stream.
+        stream: StreamId,
+        /// Which epoch begins, from 0.
+        epoch: u32,
+        /// What is known of the pictures that follow.
+        info: Arc<SourceInfo>,
+    },
+    /// Nothing follows.
+    EndOfStream {
+        /// The stream.
+        stream: StreamId,
+        /// Why.
+        reason: EndReason,
+    },
+}
+
+/// Why a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// It was played to its end.
+    EndOfStream,
+    /// The user stopped the run.
+    Interrupted,
+    /// It could not be read, or its output could not be written.
+    Failed,
+}
+
+impl EndReason {
+    /// The name events use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EndOfStream => "end_of_stream",
+            Self::Interrupted => "interrupted",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl<T> Flow<T> {
+    /// The same flow with its data changed.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Flow<U> {
+        match self {
+            Self::Data(data) => Flow::Data(change(data)),
+            Self::Epoch { stream, epoch, info } => Flow::Epoch { stream, epoch, info },
+            Self::EndOfStream { stream, reason } => Flow::EndOfStream { stream, reason },
+        }
+    }
+
+    /// The data, if this is data.
+    pub const fn data(&self) -> Option<&T> {
+        match self {
+            Self::Data(data) => Some(data),
+            _ => None,
+        }
+    }
+}
+
+/// A frame and what was found in it.
+#[derive(Debug)]
+pub struct Detected {
+    /// The frame.
+    pub frame: Frame,
+    /// What the detector found, best first.
+    pub detections: Vec<Detection>,
+}
+
+/// A frame, what was found, and what it looks like.
+#[derive(Debug)]
+pub struct Embedded {
+    /// The frame.
+    pub frame: Frame,
+    /// What the detector found.
+    pub detections: Vec<Detection>,
+    /// Appearance of each detection in the same order; empty without an embedder.
+    pub embeddings: Vec<Option<Embedding>>,
+}
+
+/// A frame and the tracks after it.
+#[derive(Debug)]
+pub struct Tracked {
+    /// The frame.
+    pub frame: Frame,
+    /// What the detector found.
+    pub detections: Vec<Detection>,
+    /// Tracks confirmed, lost or just removed, by ascending id.
+    pub tracks: Vec<Track>,
+}
+
+/// A tracked frame, or a turn in the stream's life, and the events it gave.
+#[derive(Debug)]
+pub struct Analyzed {
+    /// What was analyzed.
+    pub flow: Flow<Tracked>,
+    /// What it means, in order.
+    pub events: Vec<Event>,
+}
+
+/// Items that carry a frame.
+pub trait OfFrame {
+    /// What is known of the frame.
+    fn meta(&self) -> &FrameMeta;
+}
+
+impl OfFrame for Frame {
+    fn meta(&self) -> &FrameMeta {
+        &self.meta
+    }
+}
+
+impl OfFrame for Detected {
+    fn meta(&self) -> &FrameMeta {
+        &self.frame.meta
+    }
+}
+
+impl OfFrame for Embedded {
+    fn meta(&self) -> &FrameMeta {
+        &self.frame.meta
+    }
+}
+
+impl OfFrame for Tracked {
+    fn meta(&self) -> &FrameMeta {
+        &self.frame.meta
+    }
+}
+
+impl<T: OfFrame> Flow<T> {
+    /// The stream this belongs to.
+    pub fn stream(&self) -> StreamId {
+        match self {
+            Self::Data(data) => data.meta().stream,
+            Self::Epoch { stream, .. } | Self::EndOfStream { stream, .. } => *stream,
+        }
+    }
+}

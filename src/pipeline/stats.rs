@@ -1,0 +1,163 @@
+//! What the line measures of itself: frames in and out, time a stage takes, age of the data when it leaves the stage.
+
+use crate::frame::{FrameMeta, StreamId};
+use hdrhistogram::Histogram;
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// The stretches that are timed, in the order of the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stretch {
+    /// Waiting for the decoder.
+    Decode,
+    /// Preprocess, network, head, NMS.
+    Detect,
+    /// Crops and appearance network.
+    Embed,
+    /// Association.
+    Track,
+    /// Events.
+    Analyze,
+    /// Event and result files.
+    Record,
+    /// Drawing, and waiting for the encoder.
+    Video,
+}
+
+impl Stretch {
+    /// All of them, in order.
+    pub const ALL: [Self; 7] =
+        [Self::Decode, Self::Detect, Self::Embed, Self::Track, Self::Analyze, Self::Record, Self::Video];
+
+    /// Name in reports and of the thread.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Detect => "detect",
+            Self::Embed => "embed",
+            Self::Track => "track",
+            Self::Analyze => "analyze",
+            Self::Record => "record",
+            Self::Video => "video",
+        }
+    }
+}
+
+/// Percentiles of a time, milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Percentiles {
+    /// Half of the frames took no longer.
+    pub p50_ms: f64,
+    /// 99 of 100 took no longer.
+    pub p99_ms: f64,
+}
+
+/// A duration's distribution, 1 µs to 1 h at two digits: bounded memory however long the run.
+#[derive(Debug)]
+struct Distribution(Mutex<Histogram<u64>>);
+
+impl Default for Distribution {
+    fn default() -> Self {
+        const HOUR_MICROS: u64 = 3_600_000_000;
+        let histogram =
+            Histogram::new_with_bounds(1, HOUR_MICROS, 2).expect("1 µs to 1 h at 2 digits are valid bounds");
+        Self(Mutex::new(histogram))
+    }
+}
+
+impl Distribution {
+    fn lock(&self) -> MutexGuard<'_, Histogram<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, took: Duration) {
+        self.lock().saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    fn percentiles(&self) -> Option<Percentiles> {
+        let histogram = self.lock();
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+        (!histogram.is_empty()).then(|| Percentiles { p50_ms: at(0.5), p99_ms: at(0.99) })
+    }
+}
+
+/// One stream's counters. Written by the stages, read by whoever reports.
+#[derive(Debug, Default)]
+pub struct StreamStats {
+    /// Frames the decoder gave.
+    pub decoded: AtomicU64,
+    /// Frames whose results were written.
+    pub done: AtomicU64,
+    /// Whether the stream's results are complete.
+    pub ended: AtomicBool,
+    /// Whether the source was played to its end.
+    pub played_out: AtomicBool,
+    /// Tracks confirmed.
+    pub tracks: AtomicU64,
+    /// Events made.
+    pub events: AtomicU64,
+    /// Frames the source is expected to give, 0 if unknown.
+    pub expected: AtomicU64,
+    busy: [Distribution; Stretch::ALL.len()],
+    age: [Distribution; Stretch::ALL.len()],
+    span: Mutex<Option<(Instant, Instant)>>,
+}
+
+impl StreamStats {
+    /// Notes that a stretch of the line spent `busy` on a frame that now leaves it.
+    pub fn record(&self, stretch: Stretch, meta: &FrameMeta, busy: Duration) {
+        self.busy[stretch as usize].record(busy);
+        self.age[stretch as usize].record(meta.arrived.elapsed());
+    }
+
+    /// Time a stretch took a frame; `None` if it saw none.
+    pub fn busy(&self, stretch: Stretch) -> Option<Percentiles> {
+        self.busy[stretch as usize].percentiles()
+    }
+
+    /// Time from decoder to the end of a stretch; `None` if it saw no frame.
+    pub fn age(&self, stretch: Stretch) -> Option<Percentiles> {
+        self.age[stretch as usize].percentiles()
+    }
+
+    /// Notes that the stream is at work now; the first and the last call span its run.
+    pub fn touch(&self) {
+        let now = Instant::now();
+        let mut span = self.span.lock().unwrap_or_else(PoisonError::into_inner);
+        span.get_or_insert((now, now)).1 = now;
+    }
+
+    /// How long the stream has been at work.
+    pub fn elapsed(&self) -> Duration {
+        let span = self.span.lock().unwrap_or_else(PoisonError::into_inner);
+        span.map_or(Duration::ZERO, |(began, latest)| latest - began)
+    }
+
+    /// Frames decoded but never written; 0 for files unless the run was cut short.
+    pub fn dropped(&self) -> u64 {
+        self.decoded.load(Ordering::Relaxed).saturating_sub(self.done.load(Ordering::Relaxed))
+    }
+}
+
+/// Counters of every stream.
+#[derive(Debug)]
+pub struct Stats {
+    streams: Vec<StreamStats>,
+}
+
+impl Stats {
+    /// Counters at zero for `streams` streams.
+    pub fn new(streams: usize) -> Self {
+        Self { streams: (0..streams).map(|_| StreamStats::default()).collect() }
+    }
+
+    /// One stream's counters.
+    pub fn stream(&self, stream: StreamId) -> &StreamStats {
+        &self.streams[stream.index()]
+    }
+}

@@ -1,0 +1,153 @@
+//! Costs of pairing tracks with detections.
+
+use super::{input::Candidate, motion::unit_vector, settings::TrackSettings, tracklet::Tracklet};
+use crate::geometry::{BBox, iou};
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+/// Memory for one cost matrix after another.
+#[derive(Debug, Default)]
+pub(super) struct CostBuffer(Vec<f32>);
+
+impl CostBuffer {
+    /// The matrix (tracks, detections) of `cost(track, detection)`.
+    pub fn fill(&mut self, rows: usize, columns: usize, cost: impl Fn(usize, usize) -> f32) -> ArrayView2<'_, f32> {
+        self.0.clear();
+        self.0.resize(rows * columns, 0.0);
+        let mut matrix =
+            ArrayViewMut2::from_shape((rows, columns), &mut self.0).expect("the buffer was made rows x columns long");
+        for (row, mut line) in matrix.rows_mut().into_iter().enumerate() {
+            for (column, value) in line.iter_mut().enumerate() {
+                *value = cost(row, column);
+            }
+        }
+        ArrayView2::from_shape((rows, columns), &self.0).expect("the buffer was made rows x columns long")
+    }
+}
+
+/// How one round of association prices a pair.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pairing {
+    /// Pairs of this cost or more are no match.
+    pub gate: f32,
+    /// Boxes grow by this share of their size on every side before they are compared.
+    pub buffer: f32,
+    /// Compare with the last observation instead of the prediction.
+    pub from: From,
+    /// Whether score and direction count.
+    pub cues: Cues,
+    /// Weight of full certainty by appearance.
+    pub appearance_weight: f32,
+}
+
+/// Which box of a track is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// Where it should be.
+    Prediction,
+    /// Where it was.
+    LastBox,
+}
+
+/// What counts besides overlap and height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cues {
+    /// Direction of motion and score.
+    All,
+    /// Nothing.
+    Overlap,
+}
+
+impl Pairing {
+    /// Believed tracks and detections of high score.
+    pub fn first(s: &TrackSettings) -> Self {
+        Self { gate: s.first_gate, buffer: s.first_buffer, from: From::Prediction, cues: Cues::All, appearance_weight: s.appearance_weight }
+    }
+
+    /// Believed tracks and detections of low score.
+    pub fn low(s: &TrackSettings) -> Self {
+        Self { gate: s.low_gate, buffer: s.low_buffer, from: From::Prediction, cues: Cues::Overlap, appearance_weight: s.appearance_weight }
+    }
+
+    /// What stayed unmatched, compared with where the track was last seen: after Cao et al. 2023, section 4.3.
+    pub fn recovery(s: &TrackSettings) -> Self {
+        Self { gate: s.recovery_gate, buffer: s.recovery_buffer, from: From::LastBox, cues: Cues::Overlap, appearance_weight: s.appearance_weight }
+    }
+
+    /// Tracks not believed yet.
+    pub fn tentative(s: &TrackSettings) -> Self {
+        Self { gate: s.tentative_gate, buffer: 0.0, from: From::Prediction, cues: Cues::Overlap, appearance_weight: s.appearance_weight }
+    }
+}
+
+/// Cost of matching a track with a detection, lower is better; infinite where the boxes, grown, do not meet.
+pub(super) fn pair_cost(
+    track: &Tracklet,
+    candidate: &Candidate,
+    now: f64,
+    pairing: &Pairing,
+    s: &TrackSettings,
+) -> f32 {
+    let last;
+    let from = match pairing.from {
+        From::Prediction => &track.bbox,
+        From::LastBox => {
+            last = track.motion.last_box();
+            &last
+        }
+    };
+    let unseen = (now - track.last_seen) as f32 - 1.0;
+    let buffer = (pairing.buffer + s.buffer_growth * unseen.max(0.0)).min(MAX_BUFFER);
+    let overlap = buffered_iou(from, &candidate.bbox, buffer);
+    if overlap <= 0.0 {
+        return f32::INFINITY;
+    }
+    let mut similarity = overlap;
+    if s.height_power > 0.0 {
+        similarity *= height_iou(from, &candidate.bbox).powf(s.height_power);
+    }
+    if candidate.class != track.record.class() {
+        similarity *= OTHER_CLASS;
+    }
+    if pairing.cues == Cues::All {
+        if s.score_fusion > 0.0 {
+            similarity *= candidate.score.powf(s.score_fusion);
+        }
+        similarity += s.direction_weight * direction_agreement(track, candidate);
+        similarity -= s.score_weight * (track.record.score - candidate.score).abs();
+    }
+    1.0 - similarity
+}
+
+/// Boxes grow by no more than this share of their size.
+const MAX_BUFFER: f32 = 0.8;
+/// What remains of the similarity if the classes differ: detectors waver between car and truck, but a person on a
+/// bicycle is two tracks.
+const OTHER_CLASS: f32 = 0.6;
+
+/// IoU of two boxes, each grown by `buffer` of its width and height on every side (Yang et al. 2023, C-BIoU).
+fn buffered_iou(a: &BBox, b: &BBox, buffer: f32) -> f32 {
+    if buffer <= 0.0 {
+        return iou(a, b);
+    }
+    iou(&grown(a, buffer), &grown(b, buffer))
+}
+
+fn grown(bbox: &BBox, share: f32) -> BBox {
+    let (dx, dy) = (bbox.width() * share, bbox.height() * share);
+    BBox::new(bbox.left - dx, bbox.top - dy, bbox.right + dx, bbox.bottom + dy)
+}
+
+/// IoU of the vertical extents (Yang et al. 2024, Hybrid-SORT): people keep their height when they turn.
+fn height_iou(a: &BBox, b: &BBox) -> f32 {
+    let shared = a.bottom.min(b.bottom) - a.top.max(b.top);
+    let all = a.bottom.max(b.bottom) - a.top.min(b.top);
+    (shared / all).clamp(0.0, 1.0)
+}
+
+/// How well a detection lies in the direction a track moves, -0.5..=0.5 times its score (Cao et al. 2023, section 4.2).
+fn direction_agreement(track: &Tracklet, candidate: &Candidate) -> f32 {
+    let to = unit_vector(track.motion.last_box().center(), candidate.bbox.center());
+    let (Some(track), Some(to)) = (track.direction, to) else { return 0.0 };
+    let angle = (track.0 * to.0 + track.1 * to.1).clamp(-1.0, 1.0).acos();
+    (0.5 - angle / std::f32::consts::PI) * candidate.score
+}
