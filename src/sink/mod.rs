@@ -1,9 +1,18 @@
 //! Where events and results go.
 
+#[cfg(feature = "opencv")]
+mod canvas;
+#[cfg(feature = "gst")]
+mod encoder;
 pub mod jsonl;
 pub mod lines;
 pub mod mot;
+#[cfg(feature = "opencv")]
+mod overlay;
+mod palette;
 pub mod summary;
+#[cfg(all(feature = "gst", feature = "opencv"))]
+pub mod video;
 
 use crate::pipeline::flow::Analyzed;
 use std::{io, path::PathBuf};
@@ -19,6 +28,9 @@ pub enum SinkError {
         /// What the system said.
         source: io::Error,
     },
+    /// The overlay could not be drawn.
+    #[error("annotated video: cannot be drawn: {0}")]
+    Draw(String),
     /// The video could not be encoded or written.
     #[error("{}: {problem}", path.display())]
     Video {
