@@ -1,6 +1,6 @@
 # Every way to build, run and check eyeline. `make` alone lists them.
 #
-# TORCH=cuda     use libtorch with its CUDA half (5 GB) instead of the slim one for the CPU
+# TORCH=cuda     use libtorch with its CUDA half (4 GB) instead of the slim one for the CPU
 # LIBTORCH=DIR   use a libtorch of your own; set-up then leaves it alone
 # EYELINE_EVAL_DATA=DIR   make test also runs the tests that need the evaluation material
 

@@ -5,7 +5,7 @@
 
 use eyeline::{
     cli::execute,
-    config::{self, plan::Plan},
+    config::{self, host::ThisMachine, plan::Plan, raw::Stream},
     detect::{self, Detection, Detector},
     embed::{self, Embedder, Embedding},
     frame::{Frame, StreamId},
@@ -27,11 +27,12 @@ fn main() -> anyhow::Result<()> {
     let rounds: u32 = args.next().map_or(Ok(2), |text| text.parse())?;
     let out = tempfile::tempdir()?;
     let plan = |video_wanted| -> anyhow::Result<Plan> {
-        let mut raw = config::raw::Raw::for_files(&[video.display().to_string()]);
+        let mut raw = config::defaults();
+        raw.streams = vec![Stream { file: video.display().to_string(), ..Stream::default() }];
         raw.output.dir = out.path().display().to_string();
         raw.output.video = video_wanted;
         raw.detect.classes = vec!["person".to_owned()];
-        Ok(config::check::plan(&raw)?)
+        Ok(config::check::plan(&raw, &ThisMachine)?.plan)
     };
     let with_video = plan(true)?;
     runtime::set_threads(with_video.runtime.threads);
@@ -63,7 +64,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn decode(video: &std::path::Path) -> anyhow::Result<Vec<Frame>> {
-    let mut source = FileOpener { path: video.to_owned(), stream: StreamId(0), repeat: 1 }.open(0, 0)?;
+    let mut source = FileOpener::new(video, StreamId(0)).open(0, 0)?;
     let mut frames = Vec::new();
     loop {
         match source.pull(Duration::from_secs(10))? {

@@ -31,14 +31,12 @@ has() {
   command -v "$1" >/dev/null 2>&1
 }
 
+can_be_root() {
+  [ "$(id -u)" = 0 ] || has sudo
+}
+
 as_root() {
-  if [ "$(id -u)" = 0 ]; then
-    "$@"
-  elif has sudo; then
-    sudo "$@"
-  else
-    fail "neither root nor sudo: cannot run \"$*\"" "run that command as root, then run this one again"
-  fi
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 # Runs a command and keeps its error output in $complaint, for `fail_fetch` to make sense of; standard output passes.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs libtorch: for the CPU a slim copy in .eyeline/libtorch (0.5 GB), with TORCH=cuda everything that CUDA needs
-# in .eyeline/libtorch-cuda (5 GB). Does nothing where LIBTORCH names another one.
+# in .eyeline/libtorch-cuda (4 GB). Does nothing where LIBTORCH names another one.
 #
 # Both come from the standard wheels: there is no package of the CPU half alone. Which Python runs pip does not matter,
 # the wheels are always those of one Python and platform, and nothing of Python in them is used.
@@ -9,8 +9,8 @@
 
 torch=${TORCH:-cpu}
 case $torch in
-  cpu) name=libtorch home=$store/libtorch download="0.5 GB" megabytes=1800 ;;
-  cuda) name=libtorch-cuda home=$store/libtorch-cuda/torch download="2.7 GB" megabytes=9000 ;;
+  cpu) name=libtorch home=$store/libtorch download="0.5 GB" megabytes=1200 ;;
+  cuda) name=libtorch-cuda home=$store/libtorch-cuda/torch download="2.7 GB" megabytes=5500 ;;
   *) fail "TORCH=$torch: unknown" "TORCH is cpu (the default) or cuda" ;;
 esac
 

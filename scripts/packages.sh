@@ -4,7 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 
 list=${1:-$root/scripts/packages.txt}
-mapfile -t wanted < <(sed 's/#.*//' "$list" | xargs -n 1)
+mapfile -t wanted < <(sed -e 's/ *#.*//' -e '/^$/d' "$list")
+[ ${#wanted[@]} -gt 0 ] || fail "$list: names no packages" "restore that file from the repository"
 
 # What the packages are for, asked of the system itself, however it came by them.
 built_by_other_means() {
@@ -38,7 +39,7 @@ done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 by_hand="apt-get install --no-install-recommends ${missing[*]}"
-if [ "$(id -u)" != 0 ] && ! has sudo; then
+if ! can_be_root; then
   go_on_or_fail "Debian packages are missing, and this is neither root nor a user with sudo" "as root: $by_hand"
 fi
 say "these Debian packages are missing and will now be installed, with what they depend on:"

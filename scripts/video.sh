@@ -20,8 +20,7 @@ need_space 120 "$name"
 say "fetching $name from Debian's package opencv-doc (96 MB)"
 if ! attempt download_package; then
   # A machine whose package lists are old, or that has none yet.
-  as_root apt-get -qq update || true
-  attempt download_package || fail_fetch "$name" "apt-get"
+  { can_be_root && as_root apt-get -qq update && attempt download_package; } || fail_fetch "$name" apt-get
 fi
 
 mkdir -p "$work/video"

@@ -9,23 +9,27 @@ use std::{
     process::ExitCode,
 };
 
-/// Check pipeline files and report everything that is wrong with them.
+/// Check pipeline files and report everything that is wrong with them
 ///
 /// Prints one line for each file that is sound, else one line a fault: FILE:LINE:COLUMN: key: what is wrong.
-/// Exit code: 0 all files sound, 2 some are not.
+/// Exit code: 0 all files are sound, 2 some are not.
+///
+/// Examples:
+///   eyeline check pipelines/demo.yml
+///   eyeline check --json pipelines/*.yml
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  eyeline check pipelines/demo.yml\n  eyeline check --json pipelines/*.yml")]
+#[command(verbatim_doc_comment)]
 pub struct CheckArgs {
-    /// Pipeline files (YAML).
+    /// Pipeline files (YAML)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Print one JSON array with an object for each file.
+    /// Print one JSON array with an object for each file
     #[arg(long)]
     json: bool,
 }
 
 /// Checks every file, also after one that is unsound.
-pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let verdicts: Vec<_> = args.files.iter().map(|file| (file.as_path(), verdict(file))).collect();
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -63,7 +67,7 @@ fn summary(checked: &Checked) -> String {
         "{streams} stream{}, detector {}{input}, embedder {embedder}, tracker {}",
         if streams == 1 { "" } else { "s" },
         plan.detect.model,
-        format!("{:?}", plan.track.algorithm).to_lowercase(),
+        plan.track.algorithm,
     )
 }
 

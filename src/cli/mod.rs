@@ -1,6 +1,7 @@
 //! Arguments -> plan -> run -> exit code; one file a subcommand.
 
 mod check;
+mod eval;
 mod logging;
 mod recording;
 mod schema;
@@ -49,6 +50,7 @@ enum Command {
     Check(check::CheckArgs),
     Schema(schema::SchemaArgs),
     Track(track::TrackArgs),
+    Eval(eval::EvalArgs),
     Tune(tune::TuneArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
@@ -72,9 +74,10 @@ pub fn main() -> ExitCode {
         Command::Process(args) => process::run(&args, &session),
         #[cfg(feature = "line")]
         Command::Run(args) => run::run(&args, &session),
-        Command::Check(args) => check::run(args),
-        Command::Schema(args) => schema::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Track(args) => track::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Completions(args) => shell::completions(&args, Cli::command()),
         Command::Man(args) => shell::man(&args, Cli::command()),

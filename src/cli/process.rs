@@ -5,8 +5,9 @@ use super::{Session, execute};
 use crate::config::{
     self,
     host::ThisMachine,
-    raw::{Algorithm, Embed, Embedder, InputPx, Off, Raw, Stream},
+    raw::{Embed, Embedder, InputPx, Off, Raw, Stream, Threads},
 };
+use crate::track::settings::Algorithm;
 use clap::Args;
 use std::process::ExitCode;
 
@@ -41,9 +42,9 @@ pub struct ProcessArgs {
     /// Least score of a detection, 0..1
     #[arg(long, value_name = "SCORE")]
     min_score: Option<f64>,
-    /// Tracker: eyeline, bytetrack, ocsort or sort
-    #[arg(long, value_enum, value_name = "NAME")]
-    tracker: Option<Algorithm>,
+    /// Tracker: ours, or one to compare with
+    #[arg(long, value_name = "NAME", value_parser = Algorithm::ALL.map(Algorithm::name))]
+    tracker: Option<String>,
     /// Folder for the results
     #[arg(long, default_value = "out", value_name = "DIR")]
     out: String,
@@ -77,7 +78,8 @@ impl ProcessArgs {
             Some("none") => Embed::Off(Off::None),
             Some(model) => Embed::On(Embedder { model: model.to_owned(), ..Embedder::default() }),
         };
-        raw.track.algorithm = self.tracker.unwrap_or(raw.track.algorithm);
+        raw.track.algorithm = self.tracker.clone().unwrap_or(raw.track.algorithm);
+        raw.runtime.threads = self.threads.map_or(raw.runtime.threads, Threads::Count);
         raw.output.dir.clone_from(&self.out);
         raw.output.video = !self.no_video;
         raw.output.detections = self.detections;

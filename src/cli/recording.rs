@@ -32,9 +32,9 @@ pub fn read(files: &RecordingFiles<'_>, fps: f64) -> anyhow::Result<Recording> {
     let embeddings = files.embeddings.map(|path| read_embeddings(path, detections.len())).transpose()?;
     let frames = (1..=last).map(|number| RecordedFrame {
         detections: detections.frame(number).to_vec(),
-        embeddings: embeddings.as_ref().map_or_else(Vec::new, |all| {
-            detections.rows(number).iter().map(|&row| Some(all[row].clone())).collect()
-        }),
+        embeddings: embeddings
+            .as_ref()
+            .map_or_else(Vec::new, |all| detections.rows(number).iter().map(|&row| Some(all[row].clone())).collect()),
         camera: None,
     });
     let mut recording = Recording { fps, frames: frames.collect() };

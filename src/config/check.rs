@@ -5,14 +5,15 @@ use super::{
     env::Lookup,
     fault::{Fault, Faults, KeyPath},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
-    raw::{Algorithm as RawAlgorithm, Detect, Embed, InputPx, Output, Raw, Runtime, Span, Threads, Track},
+    raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Threads},
+    raw_track::{KnobValue, Track},
     schema::schema,
     span,
     streams::streams,
 };
-use crate::track::settings::{Algorithm, TrackSettings};
+use crate::track::settings::{Algorithm, Knob, TrackSettings};
 use serde_json::Value;
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 /// What a check may ask the machine it runs on.
 pub trait Host {
@@ -73,8 +74,8 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
         detect: detect(&raw.detect, &root.key("detect"), &mut faults),
         embed: embed(&raw.embed),
         track: track(&raw.track, &root.key("track"), &mut faults),
-        output: output(&raw.output, &root.key("output"), &mut faults),
-        runtime: runtime(&raw.runtime, &root.key("runtime"), host, &mut faults),
+        output: output(&raw.output),
+        runtime: runtime(&raw.runtime, host),
     };
     (Checked { plan, unusable }, faults)
 }
@@ -111,53 +112,39 @@ fn embed(raw: &Embed) -> Option<EmbedPlan> {
 }
 
 fn track(raw: &Track, path: &KeyPath, faults: &mut Vec<Fault>) -> TrackSettings {
-    let algorithm = match raw.algorithm {
-        RawAlgorithm::Eyeline => Algorithm::Eyeline,
-        RawAlgorithm::ByteTrack => Algorithm::ByteTrack,
-        RawAlgorithm::OcSort => Algorithm::OcSort,
-        RawAlgorithm::Sort => Algorithm::Sort,
-    };
-    TrackSettings {
-        high_score: raw.high_score as f32,
-        new_track_score: raw.new_track_score as f32,
-        max_lost: duration(&raw.max_lost, &path.key("max_lost"), secs(0)..=secs(600), faults),
-        ..TrackSettings::of(algorithm)
+    // A name that is none was reported with the schema's other words.
+    let mut settings = TrackSettings::of(raw.algorithm.parse().unwrap_or(Algorithm::Eyeline));
+    for (name, value) in &raw.knobs {
+        let number = match value {
+            KnobValue::Number(number) => *number,
+            KnobValue::Span(text) => duration(text).as_secs_f64(),
+        };
+        let set = Knob::named(name).and_then(|knob| knob.set(&mut settings, number));
+        faults.extend(set.err().map(|error| Fault::new(path.key(name), error.to_string())));
     }
+    settings
 }
 
-fn output(raw: &Output, path: &KeyPath, faults: &mut Vec<Fault>) -> OutputPlan {
+fn output(raw: &Output) -> OutputPlan {
     OutputPlan {
         dir: PathBuf::from(&raw.dir),
         video: raw.video,
         detections: raw.detections,
-        trail: duration(&raw.trail, &path.key("trail"), secs(0)..=secs(60), faults),
+        trail: duration(&raw.trail),
     }
 }
 
-fn runtime(raw: &Runtime, path: &KeyPath, host: &dyn Host, faults: &mut Vec<Fault>) -> RuntimePlan {
+fn runtime(raw: &Runtime, host: &dyn Host) -> RuntimePlan {
     RuntimePlan {
         threads: match raw.threads {
             Threads::Auto(_) => host.cpus().max(1),
             Threads::Count(count) => count as usize,
         },
-        shutdown: duration(&raw.shutdown, &path.key("shutdown"), secs(1)..=secs(600), faults),
+        shutdown: duration(&raw.shutdown),
     }
 }
 
-fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-/// The duration that `raw` says; the least allowed where it is unsound.
-fn duration(raw: &Span, path: &KeyPath, range: RangeInclusive<Duration>, faults: &mut Vec<Fault>) -> Duration {
-    let parsed = span::parse(&raw.0);
-    if let Some(duration) = parsed.filter(|duration| range.contains(duration)) {
-        return duration;
-    }
-    let expected = match parsed {
-        None => "a duration such as 500ms, 2s or 1m30s".into(),
-        Some(_) => format!("{}..={}", span::text(*range.start()), span::text(*range.end())),
-    };
-    faults.push(Fault::new(path.clone(), format!("{:?}, expected {expected}", raw.0)));
-    *range.start()
+/// The duration that `raw` says. What says none was reported with the schema's other words and never comes here.
+fn duration(raw: &Span) -> Duration {
+    span::parse(&raw.0).unwrap_or_default()
 }

@@ -1,18 +1,20 @@
 //! One node of the JSON Schema: what it accepts, how a message says so, and what was probably meant instead.
 
-use super::suggest::nearest;
+use super::{span, suggest::nearest};
 use serde_json::{Map, Value};
+use std::{ops::RangeInclusive, time::Duration};
 
 /// Every word of JSON Schema that `accepts` and `conform` heed, or that restricts nothing. A test holds the schema to it.
 /// `pattern` is heeded by editors only; `check` reports what it means in words.
 #[cfg(test)]
-const WORDS: [&str; 20] = [
+const WORDS: [&str; 22] = [
     "$schema",
     "additionalProperties",
     "anyOf",
     "const",
     "default",
     "description",
+    "examples",
     "items",
     "maxItems",
     "maxLength",
@@ -27,6 +29,7 @@ const WORDS: [&str; 20] = [
     "required",
     "title",
     "type",
+    "x-duration",
 ];
 
 /// The alternatives of a node; the node itself if it has none.
@@ -48,7 +51,7 @@ pub(super) fn accepts(schema: &Value, value: &Value) -> bool {
         let as_const = branch.get("const").is_none_or(|only| only == value);
         as_const
             && match value {
-                Value::String(text) => is(branch, "string") && within(branch, "Length", text.chars().count() as f64),
+                Value::String(text) => is(branch, "string") && accepts_text(branch, text),
                 Value::Bool(_) => is(branch, "boolean"),
                 Value::Number(number) => {
                     let of_type = is(branch, "number") || (is(branch, "integer") && !number.is_f64());
@@ -57,6 +60,19 @@ pub(super) fn accepts(schema: &Value, value: &Value) -> bool {
                 Value::Null | Value::Array(_) | Value::Object(_) => false,
             }
     })
+}
+
+fn accepts_text(schema: &Value, text: &str) -> bool {
+    match (duration_range(schema), span::parse(text)) {
+        (None, _) => within(schema, "Length", text.chars().count() as f64),
+        (Some(range), parsed) => parsed.is_some_and(|duration| range.contains(&duration)),
+    }
+}
+
+/// The range of a node that asks for a duration: its word `x-duration`, which is ours.
+fn duration_range(schema: &Value) -> Option<RangeInclusive<Duration>> {
+    let bound = |index: usize| schema["x-duration"][index].as_str().and_then(span::parse);
+    Some(bound(0)?..=bound(1)?)
 }
 
 fn in_range(schema: &Value, number: f64) -> bool {
@@ -79,12 +95,17 @@ pub(super) fn length_problem(items: &[Value], schema: &Value) -> Option<String> 
         (_, Some(max)) if count > max => format!("at most {max}"),
         _ => return None,
     };
+    Some(format!("{}, {wanted}", counted(count, schema)))
+}
+
+/// A number of entries of a list by their name: "1 point", "2 numbers".
+fn counted(count: u64, schema: &Value) -> String {
     let noun = match schema["items"]["title"].as_str() {
         Some(title) => title,
         None if is(&schema["items"], "number") => "number",
         None => "item",
     };
-    Some(format!("{count} {noun}{}, {wanted}", if count == 1 { "" } else { "s" }))
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What a node asks for: "a number 0..=1", "one of eyeline, bytetrack, ocsort, sort".
@@ -112,22 +133,24 @@ fn expected_kind(schema: &Value) -> String {
         Some("boolean") => "true or false".into(),
         Some("integer") => format!("a whole number{range}{multiple}"),
         Some("number") => format!("a number{range}{multiple}"),
-        Some("array") => {
-            let count = schema["minItems"].as_u64().filter(|min| schema["maxItems"].as_u64() == Some(*min));
-            let of = count.map(|count| format!(" of {count}, each {}", expected(&schema["items"]))).unwrap_or_default();
-            format!("a list{of}")
-        }
+        Some("array") => match (schema["minItems"].as_u64(), schema["maxItems"].as_u64()) {
+            (Some(min), Some(max)) if min == max => format!("a list of {min}, each {}", expected(&schema["items"])),
+            (Some(min), Some(max)) => format!("a list of {min} to {}", counted(max, schema)),
+            (None, Some(max)) => format!("a list of at most {}", counted(max, schema)),
+            (_, None) => "a list".into(),
+        },
         Some("object") => format!("a mapping with {}", keys(schema).join(", ")),
         _ => "something else".into(),
     }
 }
 
 fn expected_text(schema: &Value) -> String {
-    let (min, max) = (schema["minLength"].as_u64().unwrap_or(0), schema["maxLength"].as_u64());
-    match (schema["title"].as_str(), max) {
-        (Some(title), _) => format!("a {title}"),
-        (None, Some(max)) => format!("text of {min} to {max} characters"),
-        (None, None) if min > 0 => "text, not empty".into(),
+    if let Some(range) = duration_range(schema) {
+        return format!("a duration {}..={}", span::text(*range.start()), span::text(*range.end()));
+    }
+    match (schema["minLength"].as_u64(), schema["maxLength"].as_u64()) {
+        (min, Some(max)) => format!("text of {} to {max} characters", min.unwrap_or(0)),
+        (Some(_), None) => "text, not empty".into(),
         (None, None) => "text".into(),
     }
 }
@@ -187,6 +210,9 @@ pub(super) fn value_hint(written: &Value, schema: &Value) -> Option<String> {
         Value::Number(_) | Value::Bool(_) if accepts(schema, &Value::String(written.to_string())) => {
             Some(format!("write it in quotes: \"{written}\""))
         }
+        Value::Number(number) if accepts(schema, &Value::String(format!("{number}s"))) => {
+            Some(format!("write {number}s if seconds are meant"))
+        }
         Value::Number(number) => nearest_multiple(number.as_f64()?, schema),
         Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
@@ -202,10 +228,89 @@ fn nearest_multiple(number: f64, schema: &Value) -> Option<String> {
 
 /// Text of a scalar that stood without quotes, read as YAML reads it: a number, true or false, else text.
 pub(super) fn plain_scalar(text: &str) -> Value {
+    let whole = text.parse::<i64>().ok().map(Value::from);
     let number = || text.parse::<f64>().ok().filter(|n| n.is_finite()).map(Value::from);
     match text {
         "true" => true.into(),
         "false" => false.into(),
-        _ => text.parse::<u64>().map(Value::from).ok().or_else(number).unwrap_or_else(|| text.into()),
+        _ => whole.or_else(number).unwrap_or_else(|| text.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::schema::schema;
+    use serde_json::json;
+
+    /// Everything below a node that is a node itself.
+    fn below(node: &Map<String, Value>) -> Vec<&Value> {
+        let inside = |word: &str| node.get(word).and_then(Value::as_array).into_iter().flatten();
+        let properties = node.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::values);
+        properties.chain(node.get("items")).chain(inside("anyOf")).chain(inside("oneOf")).collect()
+    }
+
+    #[test]
+    fn every_word_of_the_schema_is_heeded() {
+        let schema = schema();
+        let mut nodes = vec![&schema];
+        while let Some(node) = nodes.pop() {
+            let node = node.as_object().expect("a node is an object");
+            for word in node.keys() {
+                assert!(WORDS.contains(&word.as_str()), "{word} restricts nothing: teach it to `accepts` or `conform`");
+            }
+            nodes.extend(below(node));
+        }
+    }
+
+    #[test]
+    fn table_of_what_is_accepted() {
+        let score = json!({ "type": "number", "minimum": 0.0, "maximum": 1.0 });
+        let side = json!({ "anyOf": [{ "const": "auto", "type": "string" },
+            { "type": "integer", "minimum": 32, "maximum": 4096, "multipleOf": 32 }] });
+        let trail = json!({ "type": "string", "x-duration": ["0s", "1m"] });
+        let cases = [
+            (&score, json!(0.5), true),
+            (&score, json!(0), true),
+            (&score, json!(1.0000001), false),
+            (&score, json!(-0.0), true),
+            (&score, json!(1e300), false),
+            (&score, json!("0.5"), false),
+            (&score, json!(true), false),
+            (&score, json!(null), false),
+            (&side, json!("auto"), true),
+            (&side, json!("Auto"), false),
+            (&side, json!(608), true),
+            (&side, json!(608.0), false),
+            (&side, json!(600), false),
+            (&side, json!(0), false),
+            (&side, json!(4128), false),
+            (&side, json!(u64::MAX), false),
+            (&trail, json!("1m"), true),
+            (&trail, json!("1m1ms"), false),
+            (&trail, json!("60"), false),
+            (&trail, json!(60), false),
+        ];
+        for (schema, value, expected) in cases {
+            assert_eq!(accepts(schema, &value), expected, "{value} by {schema}");
+        }
+    }
+
+    #[test]
+    fn scalars_of_variables_read_as_in_yaml() {
+        let cases = [
+            ("4", json!(4)),
+            ("-4", json!(-4)),
+            ("0.5", json!(0.5)),
+            ("true", json!(true)),
+            ("yes", json!("yes")),
+            ("nan", json!("nan")),
+            ("inf", json!("inf")),
+            ("", json!("")),
+            ("yolov3-tiny", json!("yolov3-tiny")),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(plain_scalar(text), expected, "{text}");
+        }
     }
 }

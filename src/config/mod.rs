@@ -12,11 +12,14 @@ pub mod fault;
 pub mod host;
 pub mod plan;
 pub mod raw;
+pub mod raw_track;
+pub mod reference;
 pub mod schema;
 pub mod span;
 mod streams;
 pub mod suggest;
 pub mod yaml;
+pub mod zoo;
 
 pub use check::{Checked, Host};
 pub use fault::{Fault, Faults};

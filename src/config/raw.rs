@@ -4,6 +4,7 @@
 //! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
+use super::raw_track::Track;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ pub struct Raw {
     pub detect: Detect,
     /// How appearance is described, or none to track by motion alone.
     pub embed: Embed,
-    /// How objects are followed.
+    /// How objects are followed. Each algorithm has defaults of its own; those given here are eyeline's.
     pub track: Track,
     /// What is written.
     pub output: Output,
@@ -38,10 +39,14 @@ pub struct Stream {
     /// Name of the stream and of its output folder. Default: the file's name without its extension. Where `file` gives
     /// several videos, they are called NAME-STEM.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 200), extend("pattern" = r"^[^./\\][^/\\]*$"))]
+    #[schemars(
+        with = "String",
+        length(min = 1, max = 200),
+        extend("pattern" = r"^[^/\\]*[^./\\][^/\\]*$", "examples" = ["recording"])
+    )]
     pub name: Option<String>,
     /// Video file, folder of videos or glob such as recordings/*.mp4; relative to the working directory.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), extend("examples" = ["recording.mp4"]))]
     pub file: String,
     /// How many times the file is played, one after the other as one stream.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -57,11 +62,11 @@ pub struct Stream {
 #[schemars(title = "zone", extend("required" = ["name", "polygon"]))]
 pub struct Zone {
     /// Unique within the stream.
-    #[schemars(length(min = 1, max = 200))]
+    #[schemars(length(min = 1, max = 200), extend("examples" = ["doorway"]))]
     pub name: String,
     /// Corners in order, as shares of the picture's width and height. The last joins the first by itself; edges must
     /// not cross.
-    #[schemars(length(min = 3, max = 256))]
+    #[schemars(length(min = 3, max = 256), extend("examples" = [[[0.1, 0.6], [0.5, 0.5], [0.9, 0.6], [0.9, 0.95], [0.1, 0.95]]]))]
     pub polygon: Vec<Point>,
 }
 
@@ -81,7 +86,7 @@ pub struct Detect {
     /// model was trained for.
     pub input_px: InputPx,
     /// Classes to report, by name; an empty list reports all.
-    #[schemars(inner(length(min = 1)))]
+    #[schemars(length(max = 1024), inner(length(min = 1)))]
     pub classes: Vec<String>,
     /// Least score of a detection.
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -89,7 +94,7 @@ pub struct Detect {
     /// Non-maximum suppression: of two boxes of one class that overlap by more (IoU), the better one stays.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_iou: f64,
-    /// Most frames in one inference.
+    /// Most frames in one inference, and most recordings played at once.
     #[schemars(range(min = 1, max = 256))]
     pub max_batch: u32,
 }
@@ -145,36 +150,6 @@ pub struct Embedder {
     pub max_batch: u32,
 }
 
-/// Tracker settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Track {
-    /// Which tracker.
-    pub algorithm: Algorithm,
-    /// Detections from this score up may match in the first round; those below only continue tracks left over.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub high_score: f64,
-    /// Detections from this score up may begin a track.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub new_track_score: f64,
-    /// How long a track may go unseen before it is removed.
-    pub max_lost: Span,
-}
-
-/// Which tracker follows the objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Algorithm {
-    /// Ours: what measures best.
-    Eyeline,
-    /// Zhang et al. 2022.
-    ByteTrack,
-    /// Cao et al. 2023.
-    OcSort,
-    /// Bewley et al. 2016.
-    Sort,
-}
-
 /// Output settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -187,6 +162,7 @@ pub struct Output {
     /// Write detections.txt: every detection before tracking, MOTChallenge format.
     pub detections: bool,
     /// How long a trail is drawn behind each object; 0s draws none.
+    #[schemars(extend("x-duration" = ["0s", "1m"]))]
     pub trail: Span,
 }
 
@@ -197,6 +173,7 @@ pub struct Runtime {
     /// Threads one inference may use; auto is one a CPU.
     pub threads: Threads,
     /// How long an orderly shutdown may take before the process gives up.
+    #[schemars(extend("x-duration" = ["1s", "10m"]))]
     pub shutdown: Span,
 }
 
@@ -210,9 +187,9 @@ pub enum Threads {
     Count(#[schemars(range(min = 1, max = 1024))] u32),
 }
 
-/// A duration as written: "500ms", "2s", "1m30s".
+/// A duration as written: "500ms", "2s", "1m30s". Fields of this type name their range as `x-duration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(title = "duration such as 500ms, 2s or 1m30s", extend("pattern" = crate::config::span::PATTERN))]
+#[schemars(extend("pattern" = crate::config::span::PATTERN, "minLength" = 2))]
 pub struct Span(pub String);
 
 impl Default for Raw {
@@ -251,12 +228,6 @@ impl Default for Detect {
 impl Default for Embedder {
     fn default() -> Self {
         Self { model: "mobilenet-v2".into(), min_score: 0.4, max_batch: 32 }
-    }
-}
-
-impl Default for Track {
-    fn default() -> Self {
-        Self { algorithm: Algorithm::Eyeline, high_score: 0.5, new_track_score: 0.6, max_lost: Span::from("2s") }
     }
 }
 

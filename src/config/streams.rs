@@ -8,7 +8,7 @@ use super::{
 };
 use crate::geometry::{PolygonFault, polygon_fault};
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -26,8 +26,7 @@ pub(super) fn streams(
     faults: &mut Vec<Fault>,
 ) -> (Vec<StreamPlan>, Vec<Fault>) {
     given_names(raw, path, faults);
-    let mut names = Names { taken: raw.iter().filter_map(|stream| stream.name.clone()).collect() };
-    let (mut plans, mut unusable) = (Vec::new(), Vec::new());
+    let (mut found, mut unusable) = (Vec::new(), Vec::new());
     for (index, stream) in raw.iter().enumerate() {
         let path = path.index(index);
         let zones = zones(&stream.zones, &path.key("zones"), faults);
@@ -35,18 +34,74 @@ pub(super) fn streams(
         let videos = if stream.file.is_empty() { Ok(Vec::new()) } else { host.videos(&stream.file) };
         match videos {
             Err(problem) => unusable.push(Fault::new(path.key("file"), problem)),
-            Ok(videos) => plans.extend(videos.iter().map(|video| StreamPlan {
-                name: names.for_video(stream, video, videos.len()),
-                file: video.clone(),
-                repeat: stream.repeat,
-                zones: zones.clone(),
-            })),
+            Ok(videos) => {
+                let is_itself = matches!(&*videos, [video] if *video == Path::new(&stream.file));
+                found.extend(videos.into_iter().map(|video| Found { stream, video, is_itself, zones: zones.clone() }));
+            }
         }
     }
-    if plans.len() > MAX_STREAMS {
-        faults.push(Fault::new(path.clone(), format!("{} streams, at most {MAX_STREAMS}", plans.len())));
+    if found.len() > MAX_STREAMS {
+        faults.push(Fault::new(path.clone(), format!("{} streams, at most {MAX_STREAMS}", found.len())));
+        found.clear();
     }
-    (plans, unusable)
+    let names = names(&found);
+    let plan = |(found, name): (Found<'_>, String)| StreamPlan {
+        name,
+        file: found.video,
+        repeat: found.stream.repeat,
+        zones: found.zones,
+    };
+    (found.into_iter().zip(names).map(plan).collect(), unusable)
+}
+
+/// A video of a stream.
+struct Found<'a> {
+    stream: &'a Stream,
+    video: PathBuf,
+    /// Whether `file` names this very video rather than a folder or a glob.
+    is_itself: bool,
+    zones: Vec<ZonePlan>,
+}
+
+/// A name for each: the given one; given and stem where one `file` gives several; else the stem. Where several would be
+/// called the same, those not named outright get their folder's name in front, then a number behind. Names differ by
+/// more than case: some disks do not keep case apart.
+fn names(found: &[Found<'_>]) -> Vec<String> {
+    let outright = |found: &Found<'_>| found.stream.name.clone().filter(|_| found.is_itself);
+    let stem = |found: &Found<'_>| found.video.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let first_choice = |found: &Found<'_>| match (outright(found), &found.stream.name) {
+        (Some(name), _) => name,
+        (None, Some(prefix)) => folder_name(&format!("{prefix}-{}", stem(found))),
+        (None, None) => folder_name(&stem(found)),
+    };
+    let wanted: Vec<_> = found.iter().map(first_choice).collect();
+    let mut wishes: HashMap<String, usize> = HashMap::new();
+    wanted.iter().for_each(|name| *wishes.entry(name.to_lowercase()).or_default() += 1);
+    let is_free = |found: &Found<'_>, name: &str| outright(found).is_some() || wishes[&name.to_lowercase()] == 1;
+    let mut taken: HashSet<String> = found
+        .iter()
+        .zip(&wanted)
+        .filter(|(found, name)| is_free(found, name))
+        .map(|(_, name)| name.to_lowercase())
+        .collect();
+    // Where counting goes on for each base, so that many of one name do not each count from the beginning.
+    let mut numbers: HashMap<String, u64> = HashMap::new();
+    let chosen = found.iter().zip(&wanted).map(|(found, name)| {
+        if is_free(found, name) {
+            return name.clone();
+        }
+        let folder = found.video.parent().and_then(Path::file_name).map(|folder| folder.to_string_lossy());
+        let base = folder.map_or_else(|| name.clone(), |folder| folder_name(&format!("{folder}-{name}")));
+        let number = numbers.entry(base.clone()).or_insert(1u64);
+        loop {
+            let name = if *number == 1 { base.clone() } else { format!("{base}-{number}") };
+            *number += 1;
+            if taken.insert(name.to_lowercase()) {
+                return name;
+            }
+        }
+    });
+    chosen.collect()
 }
 
 /// Reports names that were given twice or cannot be a folder's.
@@ -59,42 +114,20 @@ fn given_names(raw: &[Stream], path: &KeyPath, faults: &mut Vec<Fault>) {
             let hint = format!("for example {:?}", folder_name(name));
             faults.push(Fault::new(path.clone(), problem).with_hint(hint));
         }
-        if let Some(first) = raw[..index].iter().position(|earlier| earlier.name.as_ref() == Some(name)) {
+        let same =
+            |earlier: &Stream| earlier.name.as_ref().is_some_and(|other| other.to_lowercase() == name.to_lowercase());
+        if let Some(first) = raw[..index].iter().position(same) {
             faults.push(Fault::new(path, format!("{name:?} is already the name of streams[{first}]")));
         }
     }
 }
 
-/// Names used so far.
-struct Names {
-    taken: HashSet<String>,
-}
-
-impl Names {
-    /// The name of one of the `count` videos of `stream`: the given one, else the file's stem, numbered from the second
-    /// time on.
-    fn for_video(&mut self, stream: &Stream, video: &Path, count: usize) -> String {
-        let is_itself = count == 1 && video == PathBuf::from(&stream.file);
-        let stem = video.file_stem().unwrap_or_default().to_string_lossy();
-        let wanted = match &stream.name {
-            Some(name) if is_itself => return name.clone(),
-            Some(name) => folder_name(&format!("{name}-{stem}")),
-            None => folder_name(&stem),
-        };
-        let numbered = (2..).map(|number| format!("{wanted}-{number}"));
-        let free = std::iter::once(wanted.clone()).chain(numbered).find(|name| !self.taken.contains(name));
-        let free = free.unwrap_or(wanted);
-        self.taken.insert(free.clone());
-        free
-    }
-}
-
-/// `name` made fit for a folder: no separators or control characters, no point in front, neither empty nor too long.
+/// `name` made fit for a folder: no separators or control characters, not points alone, neither empty nor too long.
 fn folder_name(name: &str) -> String {
     let fit = |c: char| if c.is_control() || matches!(c, '/' | '\\') { '_' } else { c };
     let mut fitting: String = name.chars().map(fit).collect();
-    if fitting.starts_with('.') {
-        fitting.replace_range(..1, "_");
+    if fitting.chars().all(|c| c == '.') {
+        fitting = "_".repeat(fitting.len());
     }
     while fitting.len() > MAX_NAME {
         fitting.pop();

@@ -275,3 +275,97 @@ impl Visitor<'_> for SeekKey<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn problem(text: &str) -> String {
+        let fault = tree(text).expect_err(text);
+        let at = fault.at.map(|at| format!("{}:{}: ", at.line, at.column)).unwrap_or_default();
+        format!("{at}{fault}")
+    }
+
+    #[test]
+    fn yaml_becomes_json() {
+        let cases = [
+            ("", json!(null)),
+            ("# nothing", json!(null)),
+            ("a: 1\nb: [1.5, yes, true, ~, '1']", json!({ "a": 1, "b": [1.5, "yes", true, null, "1"] })),
+            ("1: x\ntrue: y", json!({ "1": "x", "true": "y" })),
+            ("[.nan, .inf, -.inf, 1e999]", json!([".nan", ".inf", "-.inf", "1e999"])),
+            ("x: &a {k: 1}\ny: *a", json!({ "x": { "k": 1 }, "y": { "k": 1 } })),
+            ("x: &a {k: 1, l: 1}\ny: {<<: *a, k: 2}", json!({ "x": { "k": 1, "l": 1 }, "y": { "k": 2, "l": 1 } })),
+            ("{<<: [{k: 1}, {k: 2, l: 2}]}", json!({ "k": 1, "l": 2 })),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(tree(text), Ok(expected), "{text}");
+        }
+        assert_eq!(tree("99999999999999999999"), Ok(json!(99999999999999999999.0)));
+    }
+
+    #[test]
+    fn what_yaml_forbids_is_located_and_quoted() {
+        let cases = [
+            ("a: 1\nb: [1, 2\nc: 3", "3:1: not valid YAML: did not find expected ',' or ']'"),
+            ("a: 1\n\tb: 2", "2:1: not valid YAML: found a tab character"),
+            ("a: {b: 1, b: 2}", "1:11: not valid YAML: a: key b is given twice, in the line `a: {b: 1, b: 2}`"),
+            ("a: *nothing", "1:4: not valid YAML: unknown anchor, in the line `a: *nothing`"),
+            ("a: !secret b", "1:4: not valid YAML: a: tags such as !name have no meaning here"),
+            ("a: 1\n---\nb: 2", "not valid YAML: deserializing from YAML containing more than one document"),
+            ("{<<: 5}", "1:1: not valid YAML: << takes a mapping or a list of mappings"),
+            ("? [1]\n: 2", "1:3: not valid YAML: invalid type: sequence, expected a key of text"),
+        ];
+        for (text, expected) in cases {
+            let problem = problem(text);
+            assert!(problem.starts_with(expected), "{text:?}: {problem}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error() {
+        for text in ["[".repeat(10_000), "{a: ".repeat(10_000), "- ".repeat(10_000), "? ".repeat(10_000)] {
+            assert!(tree(&text).is_err(), "{}", &text[..8]);
+        }
+        let closed = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        assert!(problem(&closed).contains("recursion limit exceeded"));
+    }
+
+    #[test]
+    fn aliases_of_aliases_are_bounded() {
+        let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+            laughs.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        }
+        let problem_of_many = problem(&laughs);
+        assert!(problem_of_many.contains("aliases make more than"), "{problem_of_many}");
+        let long = format!("a: &a {}\nb: [{}]", "x".repeat(400_000), "*a, ".repeat(100_000));
+        assert!(problem(&long).contains("aliases make more than"));
+        assert!(tree("a: &a [*a, *a]").is_err());
+        assert!(problem(&" ".repeat(MAX_BYTES + 1)).contains("at most 1048576"));
+    }
+
+    #[test]
+    fn a_path_is_located_at_its_key_or_above() {
+        let text = "a: 1\nb:\n  - c: 1\n    d: [2, 3]\n  - &x e\n  - *x\n";
+        let root = KeyPath::root();
+        let b = root.key("b");
+        let cases = [
+            (root.key("a"), 1, 1),
+            (b.clone(), 2, 1),
+            (b.index(0), 3, 5),
+            (b.index(0).key("d"), 4, 5),
+            (b.index(0).key("d").index(1), 4, 12),
+            (b.index(0).key("missing"), 3, 5),
+            (b.index(1), 5, 5),
+            (b.index(7), 3, 3),
+            (root.key("missing"), 1, 1),
+            (root.clone(), 1, 1),
+        ];
+        for (path, line, column) in cases {
+            assert_eq!(locate(text, &path), Some(Location { line, column }), "{path}");
+        }
+    }
+}

@@ -1,12 +1,14 @@
 //! Finds objects in frames: preprocess, network, head, non-maximum suppression. Knows nothing of time or identity.
 
 pub mod heads;
+#[cfg(feature = "torch")]
+mod load;
 pub mod nms;
 pub mod scripted;
 #[cfg(all(feature = "torch", feature = "opencv"))]
 pub mod torch;
 
-use crate::{frame::Frame, geometry::BBox};
+use crate::{frame::Frame, geometry::BBox, preprocess::PreprocessError};
 
 /// Index into the class names of the detector that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -43,6 +45,14 @@ pub enum InferError {
         got: String,
         /// Shape the head decodes.
         expected: String,
+    },
+    /// A frame cannot be brought to the network's input.
+    #[error("frame {seq}: {problem}")]
+    Frame {
+        /// Its number in its stream, from 0.
+        seq: u64,
+        /// What is wrong with it.
+        problem: PreprocessError,
     },
     /// libtorch refused; out of memory is the usual reason.
     #[error("model {model}: libtorch: {message}")]

@@ -1,5 +1,6 @@
 //! Turns crops of detections into appearance embeddings. Knows nothing of tracks.
 
+pub mod crop;
 #[cfg(all(feature = "torch", feature = "opencv"))]
 pub mod torch;
 

@@ -9,7 +9,7 @@
 
 use super::{
     exact_box::{ExactBox, iou_matrix},
-    mot_io::{MotFile, MotFormat, PEDESTRIAN, ResultRow, TruthRow},
+    mot_io::{MotFormat, MotRows, PEDESTRIAN, ResultRow, TruthRow},
     sequence::{by_frame, is_distractor},
 };
 use ndarray::Array2;
@@ -74,8 +74,8 @@ pub struct DetectionScores {
 
 /// The frames of a sequence for each class that has boxes to find, by ascending class.
 pub fn frames_by_class(
-    truth: &MotFile<TruthRow>,
-    results: &MotFile<ResultRow>,
+    truth: &MotRows<TruthRow>,
+    results: &MotRows<ResultRow>,
     format: MotFormat,
 ) -> BTreeMap<i64, Vec<DetectionFrame>> {
     let has_classes = format != MotFormat::Mot15;
@@ -282,9 +282,9 @@ mod tests {
     fn zero_marks_and_distractors_count_by_format() {
         let rows = "1,1,0,0,10,10,1,1,1\n1,2,50,0,10,10,0,1,1\n1,3,90,0,10,10,0,8,1\n1,4,130,0,10,10,0,3,1\n";
         let results =
-            MotFile::parse_results(Path::new("det.txt"), b"1,-1,0,0,10,10,0.9\n1,-1,0,0,9,9,0.9,3\n").unwrap();
+            MotRows::parse_results(Path::new("det.txt"), b"1,-1,0,0,10,10,0.9\n1,-1,0,0,9,9,0.9,3\n").unwrap();
         for (format, truth, ignored, detections) in [(MotFormat::Mot15, 4, 0, 2), (MotFormat::Mot17, 1, 2, 1)] {
-            let (file, _) = MotFile::parse_truth(Path::new("gt.txt"), rows.as_bytes(), Some(format), "s").unwrap();
+            let (file, _) = MotRows::parse_truth(Path::new("gt.txt"), rows.as_bytes(), Some(format), "s").unwrap();
             let classes = frames_by_class(&file, &results, format);
             assert_eq!(classes.keys().collect::<Vec<_>>(), [&PEDESTRIAN]);
             let frame = &classes[&PEDESTRIAN][0];

@@ -1,6 +1,6 @@
 //! A detection file as a tracker wants it: by frame, each detection with the row it came from.
 
-use super::mot_io::{MotError, MotFile, ResultRow};
+use super::mot_io::{MotError, MotRows, ResultRow};
 use crate::detect::{ClassId, Detection};
 use std::{ops::Range, path::Path};
 
@@ -16,7 +16,7 @@ pub struct MotDetections {
 impl MotDetections {
     /// Reads a `det.txt`; its rows may stand in any order. MOTChallenge class c becomes `ClassId(c - 1)`, a row without one `ClassId(0)`.
     pub fn read(path: &Path) -> Result<Self, MotError> {
-        Ok(Self::from_rows(&MotFile::read_results(path)?.rows))
+        Ok(Self::from_rows(&MotRows::read_results(path)?.rows))
     }
 
     /// As [`Self::read`], from rows already read.
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     fn parse(content: &str) -> MotDetections {
-        let file = MotFile::parse_results(Path::new("det.txt"), content.as_bytes()).unwrap();
+        let file = MotRows::parse_results(Path::new("det.txt"), content.as_bytes()).unwrap();
         MotDetections::from_rows(&file.rows)
     }
 

@@ -1,7 +1,7 @@
 //! Small scenes that the tests of this module share.
 
 use super::{
-    mot_io::{MotFile, MotFormat},
+    mot_io::{MotFormat, MotRows},
     sequence::Sequence,
 };
 use proptest::prelude::*;
@@ -12,9 +12,9 @@ pub type Row = (u64, i64, [f64; 4]);
 
 /// A MOT15 sequence of these boxes.
 pub fn scene(truth: &[Row], results: &[Row]) -> Sequence {
-    let (truth, format) = MotFile::parse_truth(Path::new("gt.txt"), csv(truth).as_bytes(), None, "scene").unwrap();
+    let (truth, format) = MotRows::parse_truth(Path::new("gt.txt"), csv(truth).as_bytes(), None, "scene").unwrap();
     assert_eq!(format, MotFormat::Mot15);
-    let results = MotFile::parse_results(Path::new("res.txt"), csv(results).as_bytes()).unwrap();
+    let results = MotRows::parse_results(Path::new("res.txt"), csv(results).as_bytes()).unwrap();
     Sequence::new(&truth, &results, format, None).unwrap()
 }
 

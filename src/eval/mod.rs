@@ -6,13 +6,13 @@
 //! `average_precision` scores detections without identities. Knows nothing of trackers or models: it sees files.
 //!
 //! ```
-//! use eyeline::eval::{mot_io::MotFile, sequence::Sequence, tracking};
+//! use eyeline::eval::{mot_io::MotRows, sequence::Sequence, tracking};
 //! use std::path::Path;
 //!
 //! let truth = b"1,1,10,10,40,80,1,-1,-1,-1\n2,1,12,10,40,80,1,-1,-1,-1\n";
 //! let results = b"1,7,10,10,40,80,0.9\n2,7,12,11,40,80,0.8\n";
-//! let (truth, format) = MotFile::parse_truth(Path::new("gt.txt"), truth, None, "gate")?;
-//! let results = MotFile::parse_results(Path::new("gate.txt"), results)?;
+//! let (truth, format) = MotRows::parse_truth(Path::new("gt.txt"), truth, None, "gate")?;
+//! let results = MotRows::parse_results(Path::new("gate.txt"), results)?;
 //! let sequence = Sequence::new(&truth, &results, format, None)?;
 //! let scores = tracking::evaluate(&sequence, tracking::DEFAULT_MIN_IOU, &mut |_, _, _| ());
 //! assert_eq!(scores.clear.counts.switches, 0);

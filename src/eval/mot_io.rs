@@ -111,7 +111,7 @@ impl From<&MotRow> for ResultRow {
 
 /// The rows of a file in its order, and where they came from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MotFile<R> {
+pub struct MotRows<R> {
     /// Named in errors.
     pub path: PathBuf,
     /// Rows as they stand.
@@ -171,7 +171,7 @@ pub enum MotError {
     },
 }
 
-impl MotFile<TruthRow> {
+impl MotRows<TruthRow> {
     /// Reads ground truth; `sequence` helps to guess the format where none is given.
     pub fn read_truth(path: &Path, format: Option<MotFormat>, sequence: &str) -> Result<(Self, MotFormat), MotError> {
         Self::parse_truth(path, &read(path)?, format, sequence)
@@ -205,7 +205,7 @@ fn truth_row(line: &Line<'_>, format: MotFormat) -> Result<TruthRow, MotError> {
     })
 }
 
-impl MotFile<ResultRow> {
+impl MotRows<ResultRow> {
     /// Reads a tracker's or detector's rows.
     pub fn read_results(path: &Path) -> Result<Self, MotError> {
         Self::parse_results(path, &read(path)?)
@@ -246,13 +246,13 @@ mod tests {
     const FILE: &str = "seq/gt.txt";
 
     fn truth(content: &str) -> Result<(Vec<TruthRow>, MotFormat), String> {
-        MotFile::parse_truth(Path::new(FILE), content.as_bytes(), None, "seq")
+        MotRows::parse_truth(Path::new(FILE), content.as_bytes(), None, "seq")
             .map(|(file, format)| (file.rows, format))
             .map_err(|e| e.to_string())
     }
 
     fn results(content: &[u8]) -> Result<Vec<ResultRow>, String> {
-        MotFile::parse_results(Path::new(FILE), content).map(|file| file.rows).map_err(|e| e.to_string())
+        MotRows::parse_results(Path::new(FILE), content).map(|file| file.rows).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -300,7 +300,7 @@ mod tests {
         for (content, expected) in cases {
             assert_eq!(results(content.as_bytes()).unwrap_err(), expected);
         }
-        let missing = MotFile::read_results(Path::new("no/such/file.txt")).unwrap_err().to_string();
+        let missing = MotRows::read_results(Path::new("no/such/file.txt")).unwrap_err().to_string();
         assert!(missing.starts_with("no/such/file.txt: "), "{missing}");
     }
 
@@ -314,7 +314,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(content in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = results(&content);
-            let _ = MotFile::parse_truth(Path::new(FILE), &content, None, "seq");
+            let _ = MotRows::parse_truth(Path::new(FILE), &content, None, "seq");
         }
 
         #[test]
@@ -322,7 +322,7 @@ mod tests {
             let mut content = b"1,2,30.5,40,50,60,1,1,0.5\n1,3,31.5,41,51,61,1,1,0.5\n".to_vec();
             content[at] = byte;
             for format in [None, Some(MotFormat::Mot15), Some(MotFormat::Mot20)] {
-                if let Err(e) = MotFile::parse_truth(Path::new(FILE), &content, format, "seq") {
+                if let Err(e) = MotRows::parse_truth(Path::new(FILE), &content, format, "seq") {
                     prop_assert!(e.to_string().starts_with("seq/gt.txt line "), "{}", e);
                 }
             }

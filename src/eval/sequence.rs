@@ -9,7 +9,7 @@
 use super::{
     assignment::minimum_cost_pairs,
     exact_box::{ExactBox, iou_matrix},
-    mot_io::{MotError, MotFile, MotFormat, PEDESTRIAN, ResultRow, TruthRow},
+    mot_io::{MotError, MotFormat, MotRows, PEDESTRIAN, ResultRow, TruthRow},
 };
 use ndarray::{Array2, Axis};
 use std::{
@@ -67,8 +67,8 @@ impl Sequence {
     /// `length`: number of frames; where unknown, up to the last row of either file. Fails where a row lies beyond the
     /// length, an id stands twice in a frame, a result has no id, or a class is unknown to the format.
     pub fn new(
-        truth: &MotFile<TruthRow>,
-        results: &MotFile<ResultRow>,
+        truth: &MotRows<TruthRow>,
+        results: &MotRows<ResultRow>,
         format: MotFormat,
         length: Option<u64>,
     ) -> Result<Self, MotError> {
@@ -163,7 +163,7 @@ pub(super) fn is_distractor(class: i64, format: MotFormat) -> bool {
     }
 }
 
-fn check_truth(file: &MotFile<TruthRow>, format: MotFormat, length: Option<u64>) -> Result<(), MotError> {
+fn check_truth(file: &MotRows<TruthRow>, format: MotFormat, length: Option<u64>) -> Result<(), MotError> {
     check_ids(&file.path, file.rows.iter().map(|row| (row.line, row.frame, row.id)), length)?;
     let unknown = file.rows.iter().find(|row| !(1..=LAST_CLASS).contains(&row.class));
     match unknown.filter(|_| format != MotFormat::Mot15) {
@@ -172,7 +172,7 @@ fn check_truth(file: &MotFile<TruthRow>, format: MotFormat, length: Option<u64>)
     }
 }
 
-fn check_results(file: &MotFile<ResultRow>, format: MotFormat, length: Option<u64>) -> Result<(), MotError> {
+fn check_results(file: &MotRows<ResultRow>, format: MotFormat, length: Option<u64>) -> Result<(), MotError> {
     if let Some(row) = file.rows.iter().find(|row| row.id < 0) {
         let expected = "a track's id, 0 or more (a file of detections is scored as such, not as tracks)";
         return Err(wrong(&file.path, row.line, "id", expected, row.id));

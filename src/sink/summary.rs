@@ -1,6 +1,7 @@
 //! `summary.json`: what a run did to one input, for people and scripts.
 
 use super::SinkError;
+pub use crate::config::zoo::ModelCard;
 use crate::{
     frame::StreamId,
     pipeline::stats::{Percentiles, Stats, Stretch},
@@ -51,17 +52,6 @@ pub struct StageTimes {
     pub busy: Percentiles,
     /// Since the decoder gave the frame.
     pub age: Percentiles,
-}
-
-/// One model, so that a result can be traced to the file that made it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ModelCard {
-    /// Zoo name or file name.
-    pub name: String,
-    /// The file.
-    pub file: PathBuf,
-    /// Its sha256, hexadecimal.
-    pub sha256: String,
 }
 
 impl Summary {

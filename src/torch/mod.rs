@@ -1,1 +1,107 @@
 //! Networks on libtorch: loaders and the runtime they share. Knows nothing of boxes.
+//!
+//! What a model file says is read and checked in pure Rust (`darknet::cfg`, `darknet::weights`, `state_dict`), so that a
+//! damaged file is refused with a name and a number before libtorch hears of it; `layers` and the networks on top of it
+//! are the only ones that compute.
+
+pub mod darknet;
+pub mod model_file;
+pub mod pickle;
+pub mod state_dict;
+
+#[cfg(feature = "torch")]
+pub mod layers;
+#[cfg(feature = "torch")]
+pub mod mobilenet_v2;
+#[cfg(feature = "torch")]
+mod native;
+#[cfg(feature = "torch")]
+pub mod runtime;
+
+/// What a layer does to each of its outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    Linear,
+    /// x, or 0.1·x where negative (Darknet's slope).
+    Leaky,
+    /// max(x, 0).
+    Relu,
+    /// x clamped to 0..=6 (MobileNet).
+    Relu6,
+    /// 1 / (1 + exp(-x)).
+    Logistic,
+    /// x · logistic(x), also called SiLU.
+    Swish,
+    /// x · tanh(ln(1 + exp(x))) (Misra 2019).
+    Mish,
+}
+
+/// Weights of a convolution with its batch normalization folded in, on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoldedConv {
+    /// Shape (output channels, input channels / groups, rows, columns).
+    pub shape: [usize; 4],
+    /// As many as the shape says, last index fastest.
+    pub weights: Vec<f32>,
+    /// One an output channel.
+    pub biases: Vec<f32>,
+}
+
+/// Statistics and affine part of a batch normalization, one value a channel each.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNorm<'a> {
+    /// Factor.
+    pub scale: &'a [f32],
+    /// Summand.
+    pub shift: &'a [f32],
+    /// Running mean.
+    pub mean: &'a [f32],
+    /// Running variance.
+    pub variance: &'a [f32],
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl FoldedConv {
+    /// Folds y = (conv(x) - mean) / sqrt(variance + epsilon) · scale + shift into the convolution's own weights.
+    ///
+    /// Every slice of `norm` has one value an output channel. The convolution must have no bias of its own.
+    pub fn fold(shape: [usize; 4], mut weights: Vec<f32>, norm: &BatchNorm<'_>) -> Self {
+        let per_output: usize = shape[1..].iter().product();
+        let mut biases = norm.shift.to_vec();
+        for (output, bias) in biases.iter_mut().enumerate() {
+            let factor = norm.scale[output] / (norm.variance[output] + norm.epsilon).sqrt();
+            *bias -= norm.mean[output] * factor;
+            weights[output * per_output..][..per_output].iter_mut().for_each(|weight| *weight *= factor);
+        }
+        Self { shape, weights, biases }
+    }
+
+    /// How many values are NaN or infinite; none in a sound file.
+    pub fn count_not_finite(&self) -> usize {
+        self.weights.iter().chain(&self.biases).filter(|value| !value.is_finite()).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folding_equals_normalizing_after_the_convolution() {
+        // Two outputs of a 1x1 convolution over one input, x = 3.
+        let norm = BatchNorm {
+            scale: &[2.0, -1.0],
+            shift: &[0.5, 0.25],
+            mean: &[1.0, -2.0],
+            variance: &[4.0, 0.25],
+            epsilon: 0.0,
+        };
+        let folded = FoldedConv::fold([2, 1, 1, 1], vec![5.0, 7.0], &norm);
+        for (output, expected) in [(15.0 - 1.0) / 2.0 * 2.0 + 0.5, -(21.0 + 2.0) / 0.5 + 0.25].into_iter().enumerate() {
+            assert_eq!(folded.weights[output] * 3.0 + folded.biases[output], expected);
+        }
+        assert_eq!(folded.count_not_finite(), 0);
+    }
+}

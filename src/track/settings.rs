@@ -71,7 +71,7 @@ pub enum SettingError {
 }
 
 macro_rules! settings {
-    ($($(#[$doc:meta])* $name:ident: $kind:ident = $default:expr, $min:expr, $max:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident: $kind:ident = $default:expr, $min:expr, $max:expr;)*) => {
         /// Settings of a tracker. `Default` is what `eyeline` runs with; `TrackSettings::of` gives each algorithm's own.
         ///
         /// The reference trackers read `high_score`, `new_track_score` and `max_lost` only and take the rest from
@@ -82,7 +82,7 @@ macro_rules! settings {
             pub algorithm: Algorithm,
             /// Where it differs from `max_absent`: how long objects of a class may be found again by appearance.
             pub max_absent_by_class: Vec<(ClassId, Duration)>,
-            $($(#[$doc])* pub $name: settings!(@type $kind),)*
+            $($(#[doc = $doc])* pub $name: settings!(@type $kind),)*
         }
 
         impl Default for TrackSettings {
@@ -94,6 +94,7 @@ macro_rules! settings {
         /// Every numeric setting by name, in the order of the struct.
         pub const KNOBS: &[Knob] = &[$(Knob {
             name: stringify!($name),
+            about: concat!($($doc),*).trim_ascii(),
             unit: settings!(@unit $kind),
             min: $min,
             max: $max,
@@ -132,9 +133,12 @@ macro_rules! settings {
 
 /// What a setting measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
+    /// A plain number.
     Number,
+    /// A duration in seconds.
     Seconds,
+    /// A whole number.
     Count,
 }
 
@@ -143,6 +147,8 @@ enum Kind {
 pub struct Knob {
     /// Name of the field.
     pub name: &'static str,
+    /// What it does, in a sentence.
+    pub about: &'static str,
     /// Unit of the value; empty for a plain number.
     pub unit: &'static str,
     /// Least allowed value.
@@ -151,7 +157,8 @@ pub struct Knob {
     pub max: f64,
     /// Whether the value bounds what is spent rather than what is found: no search should touch it.
     pub is_limit: bool,
-    kind: Kind,
+    /// What its value measures.
+    pub kind: Kind,
     get: fn(&TrackSettings) -> f64,
     put: fn(&mut TrackSettings, f64),
 }
@@ -198,11 +205,11 @@ impl Knob {
 }
 
 settings! {
-    /// Detections from this score up may match in the first stage, 0..=1.
+    /// Detections from this score up may match in the first stage.
     high_score: number = 0.65, 0.0, 1.0;
-    /// Detections from this score up may match in the second stage, 0..=1.
+    /// Detections from this score up may match in the second stage.
     low_score: number = 0.15, 0.0, 1.0;
-    /// Detections from this score up may begin a track, 0..=1.
+    /// Detections from this score up may begin a track.
     new_track_score: number = 0.67, 0.0, 1.0;
     /// How long a track may go unseen before its motion is given up.
     max_lost: seconds = 1_700, 0.0, 600.0;

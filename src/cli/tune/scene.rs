@@ -4,7 +4,7 @@ use crate::{
     cli::recording::{self, RecordingFiles},
     eval::{
         clear, hota, identity,
-        mot_io::{MotFile, MotFormat, PEDESTRIAN, ResultRow, TruthRow},
+        mot_io::{MotRows, MotFormat, PEDESTRIAN, ResultRow, TruthRow},
         seqinfo::SeqInfo,
         sequence::Sequence,
         tracking::DEFAULT_MIN_IOU,
@@ -37,7 +37,7 @@ impl Score {
 /// One sequence with its truth.
 struct Take {
     recording: Recording,
-    truth: MotFile<TruthRow>,
+    truth: MotRows<TruthRow>,
     format: MotFormat,
     length: Option<u64>,
 }
@@ -111,12 +111,12 @@ fn read_take(detections: &Path) -> anyhow::Result<Take> {
     let embeddings = Some(detections.with_file_name("embeddings.npy")).filter(|path| path.exists());
     let files = RecordingFiles { detections, embeddings: embeddings.as_deref(), gmc: gmc.as_deref() };
     let recording = recording::read(&files, fps)?;
-    let (truth, format) = MotFile::read_truth(&folder.join("gt/gt.txt"), None, &sequence_name(detections))?;
+    let (truth, format) = MotRows::read_truth(&folder.join("gt/gt.txt"), None, &sequence_name(detections))?;
     ensure!(!truth.rows.is_empty(), "{}: no truth", folder.display());
     Ok(Take { recording, truth, format, length: info.length })
 }
 
-fn result_file(points: &[TrackPoint]) -> MotFile<ResultRow> {
+fn result_file(points: &[TrackPoint]) -> MotRows<ResultRow> {
     let row = |point: &TrackPoint| ResultRow {
         line: 0,
         frame: point.frame as u64 + 1,
@@ -125,5 +125,5 @@ fn result_file(points: &[TrackPoint]) -> MotFile<ResultRow> {
         score: f64::from(point.score),
         class: PEDESTRIAN,
     };
-    MotFile { path: PathBuf::from("tracks"), rows: points.iter().map(row).collect() }
+    MotRows { path: PathBuf::from("tracks"), rows: points.iter().map(row).collect() }
 }

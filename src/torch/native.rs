@@ -1,0 +1,114 @@
+//! The two calls into libtorch that tch does not offer, both looked up at run time in what is loaded: a convolution with
+//! its activation fused in, and the loading of libtorch's CUDA half. The only module of inference with unsafe code.
+#![allow(unsafe_code)]
+
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use std::{
+    ffi::{CStr, c_char, c_void},
+    ptr,
+    sync::OnceLock,
+};
+use tch::Tensor;
+
+/// `at::Tensor *`, which is what both tch's `C_tensor` and AOTInductor's `AtenTensorHandle` point to.
+type Handle = *mut c_void;
+
+/// Source: libtorch 2.11, `torch/csrc/inductor/aoti_torch/c/shim_cpu.h`, a C interface that upstream keeps stable.
+type ConvolutionPointwise = unsafe extern "C" fn(
+    input: Handle,
+    weight: Handle,
+    bias: *const Handle,
+    padding: *const i64,
+    padding_len: i64,
+    stride: *const i64,
+    stride_len: i64,
+    dilation: *const i64,
+    dilation_len: i64,
+    groups: i64,
+    activation: *const c_char,
+    scalars: *const *const f64,
+    scalars_len: i64,
+    algorithm: *const *const c_char,
+    output: *mut Handle,
+) -> i32;
+
+/// An activation oneDNN computes together with a convolution: its name there and its parameters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fused {
+    pub name: &'static CStr,
+    pub scalars: &'static [f64],
+}
+
+/// Whether this libtorch was built with oneDNN, so that `convolution` works.
+pub(super) fn has_fused_convolution() -> bool {
+    fused_convolution().is_some()
+}
+
+fn fused_convolution() -> Option<ConvolutionPointwise> {
+    static FOUND: OnceLock<Option<ConvolutionPointwise>> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        // SAFETY: the symbol is a C function of exactly this signature in the libtorch that tch 0.24 is pinned to.
+        let symbol = unsafe {
+            Library::this().get::<ConvolutionPointwise>(b"aoti_torch_cpu_mkldnn__convolution_pointwise\0").ok()?
+        };
+        // libtorch_cpu is linked to this program, so the function outlives the handle it was found through.
+        Some(*symbol)
+    })
+}
+
+/// oneDNN's 2D convolution with bias and activation in one pass, on float CPU tensors in channels_last order.
+///
+/// `weight` was reordered by `mkldnn_reorder_conv2d_weight` for this geometry. `None` where libtorch lacks the function or
+/// refuses (it prints its reason on standard error).
+pub(super) fn convolution(
+    input: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    geometry: &super::layers::Geometry,
+    fused: Fused,
+) -> Option<Tensor> {
+    let function = fused_convolution()?;
+    let handle = |tensor: &Tensor| -> Handle { tensor.as_ptr().cast_mut().cast() };
+    let (bias, scalars): (Handle, Vec<*const f64>) = (handle(bias), fused.scalars.iter().map(ptr::from_ref).collect());
+    let (padding, stride, dilation) = ([geometry.padding; 2], [geometry.stride; 2], [1i64; 2]);
+    let mut output: Handle = ptr::null_mut();
+    // SAFETY: every pointer is to a live value of the length given beside it and is only read during the call; the tensors
+    // are borrowed from tch and not modified (the C interface lacks const). `output` is set to a new tensor on success.
+    let status = unsafe {
+        function(
+            handle(input),
+            handle(weight),
+            &bias,
+            padding.as_ptr(),
+            2,
+            stride.as_ptr(),
+            2,
+            dilation.as_ptr(),
+            2,
+            geometry.groups,
+            fused.name.as_ptr(),
+            scalars.as_ptr(),
+            scalars.len() as i64,
+            ptr::null(),
+            &mut output,
+        )
+    };
+    if status != 0 || output.is_null() {
+        return None;
+    }
+    // SAFETY: a fresh heap-allocated `at::Tensor` that nobody else owns, which tch deletes the way it was made.
+    Some(unsafe { Tensor::from_ptr(output.cast()) })
+}
+
+/// Loads libtorch's CUDA half, which registers its kernels. The reason where it is not there.
+pub(super) fn load_cuda() -> Result<(), String> {
+    static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
+    let load = || {
+        // SAFETY: running libtorch_cuda's initializers is what loading it is for; they register operators and have no
+        // other requirement than a matching libtorch_cpu, found in the same folder through the same run path.
+        let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
+        // Never unloaded: its operators stay registered until the program ends.
+        library.map(std::mem::forget).map_err(|error| error.to_string())
+    };
+    LOADED.get_or_init(load).clone()
+}

@@ -1,0 +1,134 @@
+//! What every network shares: the device it runs on, libtorch's threads, and errors without a C++ stack.
+
+use super::native;
+use std::{fmt, str::FromStr, sync::OnceLock};
+use tch::{Cuda, TchError, Tensor};
+
+/// libtorch refused; the first line of its message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TorchError(pub String);
+
+impl From<TchError> for TorchError {
+    fn from(error: TchError) -> Self {
+        let message = error.to_string();
+        // What follows the first line is a C++ stack.
+        let first = message.lines().next().unwrap_or_default();
+        Self(first.trim_start_matches("Internal torch error: ").to_owned())
+    }
+}
+
+/// A loaded network.
+pub trait Network: Send {
+    /// Runs a batch (N, 3, height, width) of floats, in channels_last order for speed. One tensor an output, batch first.
+    fn forward(&self, batch: &Tensor) -> Result<Vec<Tensor>, TorchError>;
+}
+
+/// Where a network runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU, by its number.
+    Cuda(usize),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    /// `cpu`, `cuda` (the first GPU) or `cuda:N`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|number| number.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| format!("device {text:?}, expected cpu, cuda or cuda:N")),
+        }
+    }
+}
+
+impl Device {
+    /// The device as tch names it, once it is certain that it is there. Loads libtorch's CUDA half on first need.
+    pub fn open(self) -> Result<tch::Device, TorchError> {
+        let Self::Cuda(number) = self else { return Ok(tch::Device::Cpu) };
+        let missing = |reason: String| TorchError(format!("{self} is not available: {reason}"));
+        native::load_cuda().map_err(missing)?;
+        let there = if Cuda::is_available() { usize::try_from(Cuda::device_count()).unwrap_or(0) } else { 0 };
+        if number < there {
+            return Ok(tch::Device::Cuda(number));
+        }
+        Err(missing(format!("libtorch sees {there} GPUs")))
+    }
+}
+
+/// Sets libtorch's threads inside one operation, at least 1. Only the first call counts: changing them later would tear
+/// down thread pools that are in use.
+pub fn set_threads(threads: usize) {
+    static SET: OnceLock<usize> = OnceLock::new();
+    let first = *SET.get_or_init(|| {
+        tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
+        threads
+    });
+    if first != threads {
+        tracing::warn!(threads = first, asked = threads, "libtorch's threads are already set");
+    }
+}
+
+/// While it lives, libtorch keeps no gradients on this thread and uses the threads that were set.
+pub struct Inference {
+    _no_grad: tch::NoGradGuard,
+}
+
+impl Inference {
+    /// Begins inference on this thread.
+    pub fn begin() -> Self {
+        // OpenMP keeps the count per thread; asking for it is what makes libtorch pass it on to a new thread.
+        let _ = tch::get_num_threads();
+        Self { _no_grad: tch::no_grad_guard() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_by_name() {
+        let cases = [
+            ("cpu", Ok(Device::Cpu)),
+            ("cuda", Ok(Device::Cuda(0))),
+            ("cuda:3", Ok(Device::Cuda(3))),
+            ("cuda:x", Err("device \"cuda:x\", expected cpu, cuda or cuda:N".to_owned())),
+            ("gpu", Err("device \"gpu\", expected cpu, cuda or cuda:N".to_owned())),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse::<Device>(), expected);
+        }
+    }
+
+    #[test]
+    fn a_gpu_that_is_not_there_is_an_error() {
+        let error = Device::Cuda(99).open().unwrap_err().to_string();
+        assert!(error.starts_with("cuda:99 is not available: "), "{error}");
+    }
+
+    #[test]
+    fn errors_are_one_line() {
+        let error = Tensor::f_zeros([2, 3], (tch::Kind::Float, tch::Device::Cpu)).unwrap().f_reshape([7]).unwrap_err();
+        let error = TorchError::from(error).to_string();
+        assert_eq!(error, "shape '[7]' is invalid for input of size 6");
+    }
+}
