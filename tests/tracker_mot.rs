@@ -4,7 +4,7 @@ mod eval_data {
     use eyeline::{
         eval::{
             detections::MotDetections,
-            mot_io::{MotFile, PEDESTRIAN, ResultRow},
+            mot_io::{MotRows, PEDESTRIAN, ResultRow},
             seqinfo::SeqInfo,
             sequence::Sequence,
             tracking::{self, DEFAULT_MIN_IOU},
@@ -47,7 +47,7 @@ mod eval_data {
         recording
     }
 
-    fn results(points: &[TrackPoint]) -> MotFile<ResultRow> {
+    fn results(points: &[TrackPoint]) -> MotRows<ResultRow> {
         let row = |p: &TrackPoint| ResultRow {
             line: 0,
             frame: p.frame as u64 + 1,
@@ -56,7 +56,7 @@ mod eval_data {
             score: f64::from(p.score),
             class: PEDESTRIAN,
         };
-        MotFile { path: PathBuf::from("results"), rows: points.iter().map(row).collect() }
+        MotRows { path: PathBuf::from("results"), rows: points.iter().map(row).collect() }
     }
 
     /// Scores several sequences together; `track` makes the boxes of one.
@@ -65,7 +65,7 @@ mod eval_data {
             let folder = root().join(name);
             let info = SeqInfo::read(&folder.join("seqinfo.ini")).unwrap();
             let sequence_name = folder.file_name().unwrap().to_string_lossy().into_owned();
-            let (truth, format) = MotFile::read_truth(&folder.join("gt/gt.txt"), None, &sequence_name).unwrap();
+            let (truth, format) = MotRows::read_truth(&folder.join("gt/gt.txt"), None, &sequence_name).unwrap();
             let points = track(&recording(&folder, detections, info.frame_rate.unwrap()));
             let sequence = Sequence::new(&truth, &results(&points), format, info.length).unwrap();
             tracking::evaluate(&sequence, DEFAULT_MIN_IOU, &mut |_, _, _| ())
