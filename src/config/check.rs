@@ -4,6 +4,7 @@ use super::{
     conform::conform,
     env::Lookup,
     fault::{Fault, Faults, KeyPath},
+    models::Models,
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
     raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Threads},
     raw_track::{KnobValue, Track},
@@ -13,7 +14,10 @@ use super::{
 };
 use crate::track::settings::{Algorithm, Knob, TrackSettings};
 use serde_json::Value;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What a check may ask the machine it runs on.
 pub trait Host {
@@ -21,6 +25,8 @@ pub trait Host {
     ///
     /// Errors: why there is none, naming `input`.
     fn videos(&self, input: &str) -> Result<Vec<PathBuf>, String>;
+    /// Whether this is a file.
+    fn is_file(&self, path: &Path) -> bool;
     /// Number of CPUs this process may use, >= 1.
     fn cpus(&self) -> usize;
     /// An environment variable.
@@ -50,7 +56,7 @@ pub fn plan(raw: &Raw, host: &dyn Host) -> Result<Checked, Faults> {
 ///
 /// Errors: as for `plan`.
 pub(super) fn plan_of_tree(mut tree: Value, variables: Option<Lookup<'_>>, host: &dyn Host) -> Result<Checked, Faults> {
-    let mut faults = conform(&mut tree, &schema(), variables);
+    let mut faults = conform(&mut tree, schema(), variables);
     // What conforms can be read; should the two ever disagree, that is a fault too and no panic.
     let raw: Raw = serde_json::from_value(tree).unwrap_or_else(|error| {
         faults.push(Fault::new(KeyPath::root(), error.to_string()));
@@ -69,9 +75,12 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
     let mut faults = Vec::new();
     let root = KeyPath::root();
     let (streams, unusable) = streams(&raw.streams, &root.key("streams"), host, &mut faults);
+    let mut models = Models { host, faults: &mut faults };
+    models.detector(&raw.detect, &root.key("detect"));
+    models.embedder(&raw.embed, &root.key("embed"));
     let plan = Plan {
         streams,
-        detect: detect(&raw.detect, &root.key("detect"), &mut faults),
+        detect: detect(&raw.detect),
         embed: embed(&raw.embed),
         track: track(&raw.track, &root.key("track"), &mut faults),
         output: output(&raw.output),
@@ -80,13 +89,7 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
     (Checked { plan, unusable }, faults)
 }
 
-fn detect(raw: &Detect, path: &KeyPath, faults: &mut Vec<Fault>) -> DetectPlan {
-    for (index, class) in raw.classes.iter().enumerate() {
-        if let Some(first) = raw.classes[..index].iter().position(|earlier| earlier == class) {
-            let problem = format!("\"{class}\" is already classes[{first}]");
-            faults.push(Fault::new(path.key("classes").index(index), problem));
-        }
-    }
+fn detect(raw: &Detect) -> DetectPlan {
     DetectPlan {
         model: raw.model.clone(),
         input_px: match raw.input_px {

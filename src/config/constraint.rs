@@ -199,7 +199,9 @@ fn find_key(schema: &Value, key: &str, at: &str, homes: &mut Vec<String>) {
 pub(super) fn value_hint(written: &Value, schema: &Value) -> Option<String> {
     match written {
         Value::Null => schema.get("default").map(|_| "leave the key out to get its default".into()),
-        Value::String(text) if accepts(schema, &plain_scalar(text)) => Some("write it without quotes".into()),
+        Value::String(text) if *written != plain_scalar(text) && accepts(schema, &plain_scalar(text)) => {
+            Some("write it without quotes".into())
+        }
         _ if is(schema, "array") && accepts(&schema["items"], written) => {
             Some(format!("write it as a list: [{}]", written.as_str().map_or(written.to_string(), str::to_owned)))
         }
@@ -252,8 +254,7 @@ mod tests {
 
     #[test]
     fn every_word_of_the_schema_is_heeded() {
-        let schema = schema();
-        let mut nodes = vec![&schema];
+        let mut nodes = vec![schema()];
         while let Some(node) = nodes.pop() {
             let node = node.as_object().expect("a node is an object");
             for word in node.keys() {

@@ -26,7 +26,7 @@ const LINE: usize = 110;
 /// The text of `pipelines/reference.yml`.
 pub fn reference_text() -> String {
     let mut out = HEADER.to_owned();
-    mapping(&schema(), "", "", &mut out);
+    mapping(schema(), "", "", &mut out);
     out
 }
 

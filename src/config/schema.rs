@@ -3,10 +3,16 @@
 use super::{constraint::is, raw::Raw};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
 /// The schema by which values are checked once their variables are in: draft 2020-12, every type written out where it is
 /// used.
-pub fn schema() -> Value {
+pub fn schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(derived);
+    &SCHEMA
+}
+
+fn derived() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<Raw>().to_value();
     schema["title"] = "eyeline pipeline".into();
@@ -17,7 +23,7 @@ pub fn schema() -> Value {
 /// The schema for editors, as `eyeline schema` prints it: indented, with a newline at the end. It also takes `${NAME}`
 /// where something other than plain text is asked for.
 pub fn schema_text() -> String {
-    let mut schema = schema();
+    let mut schema = schema().clone();
     each_node(&mut schema, &mut allow_variables);
     format!("{schema:#}\n")
 }

@@ -251,10 +251,17 @@ mod tests {
             assert!(!entry.files.is_empty(), "{name} has no files");
             for file in &entry.files {
                 let digest = &file.sha256;
-                assert!(digest.len() == 64 && digest.bytes().all(|b| b"0123456789abcdef".contains(&b)), "{name}: {digest}");
+                assert!(
+                    digest.len() == 64 && digest.bytes().all(|b| b"0123456789abcdef".contains(&b)),
+                    "{name}: {digest}"
+                );
                 assert_eq!(zoo.find_by_sha256(digest).map(|found| &found.name), Some(name));
             }
-            assert_eq!(entry.task == Task::Detect, entry.head.is_some(), "{name}: a detector, and only one, has a head");
+            assert_eq!(
+                entry.task == Task::Detect,
+                entry.head.is_some(),
+                "{name}: a detector, and only one, has a head"
+            );
             if let Some(list) = &entry.classes {
                 assert!(zoo.classes(list).is_some(), "{name}: no list of classes {list:?}");
             }
@@ -275,7 +282,7 @@ mod tests {
         let zoo = Zoo::builtin();
         assert!(zoo.find("yolo3-tiny").is_none());
         assert_eq!(zoo.nearest("Yolo3-tiny", Task::Detect), Some("yolov3-tiny"));
-        assert_eq!(zoo.nearest("yolov3-tiny", Task::Embed), Some("mobilenetv2"));
+        assert_eq!(zoo.nearest("yolov3-tiny", Task::Embed), Some("mobilenet-v2"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod life;
 mod motion;
 mod ocsort;
 mod record;
+pub mod refine;
 pub mod replay;
 mod rounds;
 pub mod settings;
