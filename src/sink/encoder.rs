@@ -164,12 +164,12 @@ fn assemble(
         .max_bytes(0)
         .max_buffers(PICTURES_AHEAD)
         .build();
-    let make = |name: &str| gst::ElementFactory::make(name);
+    let make = gst::ElementFactory::make;
     let mux = make("mp4mux")
         .property("fragment-duration", 1000u32)
         .property_from_str("fragment-mode", "first-moov-then-finalise")
         .build()?;
-    let sink = make("filesink").property("location", path.to_string_lossy().as_ref()).property("sync", false).build()?;
+    let sink = make("filesink").property("location", path).property("sync", false).build()?;
     let (convert, parse) = (make("videoconvert").build()?, make("h264parse").build()?);
     let pipeline = gst::Pipeline::new();
     let elements = [source.upcast_ref(), &convert, &encoder, &parse, &mux, &sink];
