@@ -103,9 +103,13 @@ fn assignment(criterion: &mut Criterion) {
         // Dense: every pair may match. Gated: a few neighbours each, as a tracker sees them.
         let noise = |r: usize, c: usize| ((r * 7919 + c * 104_729) % 10_007) as f32 / 10_007.0;
         let dense = Array2::from_shape_fn((objects, objects), |(r, c)| noise(r, c));
-        let gated = Array2::from_shape_fn((objects, objects), |(r, c)| {
-            if r.abs_diff(c) <= 2 { noise(r, c) } else { f32::INFINITY }
-        });
+        let gated =
+            Array2::from_shape_fn(
+                (objects, objects),
+                |(r, c)| {
+                    if r.abs_diff(c) <= 2 { noise(r, c) } else { f32::INFINITY }
+                },
+            );
         let mut assigner = Assigner::default();
         for (name, cost) in [("dense", &dense), ("gated", &gated)] {
             group.bench_function(BenchmarkId::new(name, objects), |b| {

@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn any_size_becomes_one_the_encoder_takes() {
-        for (width, height) in [(1, 1), (7681, 33), (33, 7681), (768, 576), (767, 575), (7680, 4320), (20_000, 20_000)] {
+        for (width, height) in [(1, 1), (7681, 33), (33, 7681), (768, 576), (767, 575), (7680, 4320), (20_000, 20_000)]
+        {
             let canvas = Canvas::new(ImageSize { width, height });
             let ImageSize { width: w, height: h } = canvas.size;
             assert!(w % 2 == 0 && h % 2 == 0 && w >= MIN_SIDE && h >= MIN_SIDE, "{width}x{height} -> {w}x{h}");

@@ -42,8 +42,9 @@ impl Encoder {
             let plugins = "install gstreamer1.0-plugins-bad (openh264enc), or run with --no-video";
             video_error(format!("GStreamer has no H.264 encoder; {plugins}"))
         })?;
-        let (pipeline, source) = assemble(path, size, fps, encoder)
-            .map_err(|error| video_error(format!("{error}; is a GStreamer plug-in missing? See scripts/packages.txt")))?;
+        let (pipeline, source) = assemble(path, size, fps, encoder).map_err(|error| {
+            video_error(format!("{error}; is a GStreamer plug-in missing? See scripts/packages.txt"))
+        })?;
         let encoder = Self { path: path.to_owned(), pipeline, source, frame_interval: interval(fps) };
         if encoder.pipeline.set_state(gst::State::Playing).is_err() {
             return Err(encoder.fault());

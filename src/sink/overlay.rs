@@ -110,7 +110,8 @@ impl Overlay {
         unit: f64,
     ) -> opencv::Result<()> {
         let Some(trail) = self.trails.get(&track.id.0) else { return Ok(()) };
-        let points: Vector<Point> = trail.iter().map(|&(_, at)| canvas.point(at)).map(|(x, y)| Point::new(x, y)).collect();
+        let points: Vector<Point> =
+            trail.iter().map(|&(_, at)| canvas.point(at)).map(|(x, y)| Point::new(x, y)).collect();
         let colour = scalar(colour_of(track.id.0));
         imgproc::polylines(picture, &points, false, colour, thick(unit), imgproc::LINE_AA, 0)
     }
@@ -182,7 +183,14 @@ fn label(
     let (width, height) = (size.width + 2 * LABEL_MARGIN, size.height + 2 * LABEL_MARGIN);
     let (most_left, most_top) = (canvas.size.width as i32 - width, canvas.size.height as i32 - height);
     let (left, top) = (at.0.min(most_left).max(0), (at.1 - height).min(most_top).max(0));
-    imgproc::rectangle(picture, Rect::new(left, top, width, height), scalar(colour), imgproc::FILLED, imgproc::LINE_8, 0)?;
+    imgproc::rectangle(
+        picture,
+        Rect::new(left, top, width, height),
+        scalar(colour),
+        imgproc::FILLED,
+        imgproc::LINE_8,
+        0,
+    )?;
     let origin = Point::new(left + LABEL_MARGIN, top + LABEL_MARGIN + size.height);
     let ink = Scalar::all(0.0);
     imgproc::put_text(picture, &text, origin, FONT, scale, ink, thick(unit), imgproc::LINE_AA, false)
