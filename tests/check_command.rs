@@ -42,6 +42,7 @@ fn every_fault_of_every_file_is_a_line_and_the_exit_code_is_2() {
     let stdout = text(&output.stdout);
     let lines: Vec<_> = stdout.lines().collect();
     let beginnings = [
+        "bad.yml:3:5: streams[0].file: gaet.mp4: no such file",
         "bad.yml:5:5: detect.min_score: \"high\", expected a number 0..=1",
         "good.yml: ok: ",
         "none.yml: cannot be read: No such file or directory",
@@ -67,7 +68,7 @@ fn programs_read_the_verdict_as_json() {
     let output = eyeline(folder.path(), &["check", "--json", "good.yml", "bad.yml"]);
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((&report[0]["file"], &report[0]["ok"]), (&"good.yml".into(), &true.into()));
-    let fault = &report[1]["faults"][0];
+    let fault = &report[1]["faults"][1];
     assert_eq!((&fault["path"], &fault["line"], &fault["column"]), (&"detect.min_score".into(), &5.into(), &5.into()));
     assert_eq!(output.status.code(), Some(2));
 }

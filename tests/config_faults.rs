@@ -133,6 +133,18 @@ fn each_fault_says_where_what_and_what_to_do() {
         ),
         ("track: {max_lost: 2}", "3:9: track.max_lost: 2, expected a duration 0s..=10m; write 2s if seconds are meant"),
         ("track: {max_lost: 11m}", r#"3:9: track.max_lost: "11m", expected a duration 0s..=10m"#),
+        (
+            "track: {max_absent_by_class: {person: 2}}",
+            "3:31: track.max_absent_by_class.person: 2, expected a duration 0s..=24h; write 2s if seconds are meant",
+        ),
+        (
+            "track: {max_absent_by_class: {persn: 2s}}",
+            r#"3:31: track.max_absent_by_class.persn: "persn", which yolov3-tiny does not know; did you mean person?"#,
+        ),
+        (
+            "track: {max_absent_by_class: [1]}",
+            "3:9: track.max_absent_by_class: [1], expected a mapping of names, each to a duration 0s..=24h",
+        ),
         ("output: {trail: 2 seconds}", r#"3:10: output.trail: "2 seconds", expected a duration 0s..=1m"#),
         ("output: {video: yes}", r#"3:10: output.video: "yes", expected true or false"#),
         ("output: {dir: ''}", r#"3:10: output.dir: "", expected text, not empty"#),
@@ -325,6 +337,9 @@ fn an_algorithm_brings_its_own_settings() {
         let settings = track(&format!("track: {{algorithm: {algorithm}}}"));
         assert_eq!(settings, TrackSettings::of(algorithm));
     }
+    let by_class = track("track: {max_absent_by_class: {person: 1m, dog: 5s}}").max_absent_by_class;
+    let by_class: Vec<_> = by_class.into_iter().map(|(class, span)| (class.0, span.as_secs())).collect();
+    assert_eq!(by_class, [(16, 5), (0, 60)]);
     let changed = track("track: {algorithm: sort, max_lost: 2s, confirm_hits: 5}");
     assert_eq!((changed.max_lost.as_millis(), changed.confirm_hits), (2000, 5));
     assert_eq!(changed.high_score, TrackSettings::of(Algorithm::Sort).high_score);
@@ -440,7 +455,7 @@ fn answer_is_sound(answer: Result<Checked, Faults>) -> Result<(), TestCaseError>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 
     #[test]
     fn any_tree_gives_a_plan_or_faults(tree in any_tree()) {

@@ -43,6 +43,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+// yard, lossy: of three boxes id 5 has one of its two right, id 6 its only one: AssA = (1/4 + 1/3) / 2, DetA = 2/4.
 #[test]
 fn result_sets_stand_side_by_side() {
     let dir = two_sequences();
@@ -52,9 +53,9 @@ sequence  results    HOTA    DetA    AssA    LocA    MOTA    MOTP    IDF1     ID
 gate      good     100.00  100.00  100.00  100.00  100.00  100.00  100.00  100.00  100.00     0     0   1   0   0   0
 gate      lossy    100.00  100.00  100.00  100.00  100.00  100.00  100.00  100.00  100.00     0     0   1   0   0   0
 yard      good     100.00  100.00  100.00  100.00  100.00  100.00  100.00  100.00  100.00     0     0   1   0   0   0
-yard      lossy     38.73   50.00   30.00  100.00    0.00  100.00   33.33   33.33   33.33     1     1   0   0   1   1
+yard      lossy     38.19   50.00   29.17  100.00    0.00  100.00   33.33   33.33   33.33     1     1   0   0   1   1
 COMBINED  good     100.00  100.00  100.00  100.00  100.00  100.00  100.00  100.00  100.00     0     0   2   0   0   0
-COMBINED  lossy     65.83   66.67   65.00  100.00   40.00  100.00   60.00   60.00   60.00     1     1   1   0   1   1
+COMBINED  lossy     65.62   66.67   64.58  100.00   40.00  100.00   60.00   60.00   60.00     1     1   1   0   1   1
 ";
     assert_eq!(stdout(&output), expected);
     assert!(stderr(&output).contains("notes.txt: not scored, there is no truth for it"), "{}", stderr(&output));

@@ -4,7 +4,7 @@ use super::{
     conform::conform,
     env::Lookup,
     fault::{Fault, Faults, KeyPath},
-    models::Models,
+    models::{Classes, Models},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
     raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Threads},
     raw_track::{KnobValue, Track},
@@ -64,7 +64,7 @@ pub(super) fn plan_of_tree(mut tree: Value, variables: Option<Lookup<'_>>, host:
     });
     let (checked, meant) = meaning(&raw, host);
     faults.extend(meant);
-    if faults.is_empty() && checked.plan.streams.is_empty() {
+    if !faults.is_empty() || checked.plan.streams.is_empty() {
         faults.extend(checked.unusable.iter().cloned());
     }
     if faults.is_empty() { Ok(checked) } else { Err(Faults(faults)) }
@@ -76,13 +76,14 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
     let root = KeyPath::root();
     let (streams, unusable) = streams(&raw.streams, &root.key("streams"), host, &mut faults);
     let mut models = Models { host, faults: &mut faults };
-    models.detector(&raw.detect, &root.key("detect"));
+    let classes = models.detector(&raw.detect, &root.key("detect"));
     models.embedder(&raw.embed, &root.key("embed"));
+    let track = track(&raw.track, classes, &root.key("track"), &mut faults);
     let plan = Plan {
         streams,
         detect: detect(&raw.detect),
         embed: embed(&raw.embed),
-        track: track(&raw.track, &root.key("track"), &mut faults),
+        track,
         output: output(&raw.output),
         runtime: runtime(&raw.runtime, host),
     };
@@ -114,7 +115,7 @@ fn embed(raw: &Embed) -> Option<EmbedPlan> {
     }
 }
 
-fn track(raw: &Track, path: &KeyPath, faults: &mut Vec<Fault>) -> TrackSettings {
+fn track(raw: &Track, classes: Option<Classes<'_>>, path: &KeyPath, faults: &mut Vec<Fault>) -> TrackSettings {
     // A name that is none was reported with the schema's other words.
     let mut settings = TrackSettings::of(raw.algorithm.parse().unwrap_or(Algorithm::Eyeline));
     for (name, value) in &raw.knobs {
@@ -124,6 +125,14 @@ fn track(raw: &Track, path: &KeyPath, faults: &mut Vec<Fault>) -> TrackSettings 
         };
         let set = Knob::named(name).and_then(|knob| knob.set(&mut settings, number));
         faults.extend(set.err().map(|error| Fault::new(path.key(name), error.to_string())));
+    }
+    let path = path.key("max_absent_by_class");
+    for (class, span) in &raw.max_absent_by_class {
+        match classes.map(|classes| classes.id(class)) {
+            Some(Ok(id)) => settings.max_absent_by_class.push((id, duration(span))),
+            Some(Err(fault)) => faults.push(Fault { path: path.key(class), ..fault }),
+            None => faults.push(Fault::new(path.key(class), "the classes of this detector are not known beforehand")),
+        }
     }
     settings
 }

@@ -139,6 +139,9 @@ fn expected_kind(schema: &Value) -> String {
             (None, Some(max)) => format!("a list of at most {}", counted(max, schema)),
             (_, None) => "a list".into(),
         },
+        Some("object") if schema["additionalProperties"].is_object() => {
+            format!("a mapping of names, each to {}", expected(&schema["additionalProperties"]))
+        }
         Some("object") => format!("a mapping with {}", keys(schema).join(", ")),
         _ => "something else".into(),
     }
@@ -249,7 +252,8 @@ mod tests {
     fn below(node: &Map<String, Value>) -> Vec<&Value> {
         let inside = |word: &str| node.get(word).and_then(Value::as_array).into_iter().flatten();
         let properties = node.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::values);
-        properties.chain(node.get("items")).chain(inside("anyOf")).chain(inside("oneOf")).collect()
+        let any_key = node.get("additionalProperties").filter(|schema| schema.is_object());
+        properties.chain(any_key).chain(node.get("items")).chain(inside("anyOf")).chain(inside("oneOf")).collect()
     }
 
     #[test]

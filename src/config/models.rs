@@ -7,6 +7,7 @@ use super::{
     suggest::nearest,
     zoo::{Task, Zoo, ZooEntry},
 };
+use crate::detect::ClassId;
 use std::path::Path;
 
 /// Collects the faults of the models.
@@ -18,22 +19,20 @@ pub(super) struct Models<'a> {
 }
 
 impl Models<'_> {
-    /// Checks the detector and its classes.
-    pub fn detector(&mut self, raw: &Detect, path: &KeyPath) {
+    /// Checks the detector and the classes to report. Returns its classes if they are known.
+    pub fn detector<'r>(&mut self, raw: &'r Detect, path: &KeyPath) -> Option<Classes<'r>> {
         let entry = self.model(&raw.model, Task::Detect, &path.key("model"));
-        let known = entry.and_then(|entry| Zoo::builtin().classes(entry.classes.as_deref()?));
+        let names = entry.and_then(|entry| Zoo::builtin().classes(entry.classes.as_deref()?));
+        let known = names.map(|names| Classes { model: &raw.model, names });
         for (index, class) in raw.classes.iter().enumerate() {
             let path = path.key("classes").index(index);
             if let Some(first) = raw.classes[..index].iter().position(|earlier| earlier == class) {
                 self.faults.push(Fault::new(path, format!("{class:?} is already classes[{first}]")));
-            } else if let Some(known) = known.filter(|known| !known.contains(class)) {
-                let problem = format!("{class:?}, which {} does not know", raw.model);
-                let near = nearest(class, known.iter().map(String::as_str));
-                let hint = near
-                    .map_or_else(|| format!("it knows {}", known.join(", ")), |near| format!("did you mean {near}?"));
-                self.faults.push(Fault::new(path, problem).with_hint(hint));
+            } else if let Some(Err(fault)) = known.map(|known| known.id(class)) {
+                self.faults.push(Fault { path, ..fault });
             }
         }
+        known
     }
 
     /// Checks the embedder.
@@ -65,5 +64,26 @@ impl Models<'_> {
         };
         self.faults.push(Fault::new(path.clone(), problem).with_hint(hint));
         None
+    }
+}
+
+/// The classes a detector tells apart.
+#[derive(Clone, Copy)]
+pub(super) struct Classes<'a> {
+    model: &'a str,
+    names: &'a [String],
+}
+
+impl Classes<'_> {
+    /// The id of a class; for an unknown name the fault, without a path.
+    pub fn id(&self, class: &str) -> Result<ClassId, Fault> {
+        if let Some(index) = self.names.iter().position(|name| name == class) {
+            return Ok(ClassId(index as u16));
+        }
+        let hint = match nearest(class, self.names.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("it knows {}", self.names.join(", ")),
+        };
+        Err(Fault::new(KeyPath::root(), format!("{class:?}, which {} does not know", self.model)).with_hint(hint))
     }
 }

@@ -31,18 +31,17 @@ pub fn schema_text() -> String {
 /// Calls `change` for a node and, before that, for every node below it.
 fn each_node(schema: &mut Value, change: &mut dyn FnMut(&mut Map<String, Value>)) {
     let Some(node) = schema.as_object_mut() else { return };
-    for below in node.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
-        each_node(below.1, change);
-    }
-    if let Some(below) = node.get_mut("items") {
-        each_node(below, change);
-    }
-    for word in ["anyOf", "oneOf"] {
-        node.get_mut(word)
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-            .for_each(|below| each_node(below, change));
+    for (word, below) in node.iter_mut() {
+        match (word.as_str(), below) {
+            ("properties", Value::Object(properties)) => {
+                properties.values_mut().for_each(|below| each_node(below, change))
+            }
+            ("anyOf" | "oneOf", Value::Array(branches)) => {
+                branches.iter_mut().for_each(|below| each_node(below, change))
+            }
+            ("items" | "additionalProperties", below) => each_node(below, change),
+            _ => {}
+        }
     }
     change(node);
 }
@@ -71,11 +70,12 @@ fn tidy(node: &mut Map<String, Value>) {
 
 /// Lets the values below a node be `${NAME}`, where they are scalars and not any text already.
 fn allow_variables(node: &mut Map<String, Value>) {
-    for value in node.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
-        allow_variable(value.1);
-    }
-    if let Some(items) = node.get_mut("items") {
-        allow_variable(items);
+    for (word, below) in node.iter_mut() {
+        match (word.as_str(), below) {
+            ("properties", Value::Object(properties)) => properties.values_mut().for_each(allow_variable),
+            ("items" | "additionalProperties", below) => allow_variable(below),
+            _ => {}
+        }
     }
 }
 

@@ -31,9 +31,12 @@ pub fn parse(text: &str) -> Option<Duration> {
 /// The duration as text that `parse` reads back, to the millisecond.
 pub fn text(duration: Duration) -> String {
     let millis = duration.as_millis();
-    let parts =
-        [(millis / 3_600_000, "h"), (millis / 60_000 % 60, "m"), (millis / 1000 % 60, "s"), (millis % 1000, "ms")];
-    let text: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    if (1..1000).contains(&millis) {
+        return format!("{millis}ms");
+    }
+    let seconds = (millis % 60_000) as f64 / 1e3;
+    let parts = [((millis / 3_600_000) as f64, "h"), ((millis / 60_000 % 60) as f64, "m"), (seconds, "s")];
+    let text: String = parts.iter().filter(|(n, _)| *n > 0.0).map(|(n, unit)| format!("{n}{unit}")).collect();
     if text.is_empty() { "0s".into() } else { text }
 }
 
@@ -77,6 +80,15 @@ mod tests {
         ];
         for (text, millis) in cases {
             assert_eq!(parse(text), millis.map(Duration::from_millis), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_shortly() {
+        let cases =
+            [(0, "0s"), (50, "50ms"), (1900, "1.9s"), (60_000, "1m"), (86_400_000, "24h"), (3_661_001, "1h1m1.001s")];
+        for (millis, expected) in cases {
+            assert_eq!(text(Duration::from_millis(millis)), expected);
         }
     }
 

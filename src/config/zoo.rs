@@ -190,7 +190,8 @@ impl Zoo {
     /// A word that is neither an entry nor looks like a path is an error that names the nearest entry.
     pub fn locate(&self, model: &str, task: Task) -> Result<Located<'_>, String> {
         let instead = || {
-            self.nearest(model, task).map_or(String::new(), |name| format!("; did you mean {name:?}, or the path of a file?"))
+            self.nearest(model, task)
+                .map_or(String::new(), |name| format!("; did you mean {name:?}, or the path of a file?"))
         };
         match self.find(model) {
             Some(entry) if entry.task == task => Ok(Located::Entry(entry)),
@@ -288,14 +289,19 @@ mod tests {
     #[test]
     fn a_model_is_a_name_or_a_path() {
         let zoo = Zoo::builtin();
-        assert!(matches!(zoo.locate("yolov3-tiny", Task::Detect), Ok(Located::Entry(entry)) if entry.name == "yolov3-tiny"));
+        assert!(
+            matches!(zoo.locate("yolov3-tiny", Task::Detect), Ok(Located::Entry(entry)) if entry.name == "yolov3-tiny")
+        );
         for path in ["a.weights", "./a", "/models/a", "yolov3-tiny.cfg"] {
-            assert!(matches!(zoo.locate(path, Task::Detect), Ok(Located::File(file)) if file == Path::new(path)), "{path}");
+            assert!(
+                matches!(zoo.locate(path, Task::Detect), Ok(Located::File(file)) if file == Path::new(path)),
+                "{path}"
+            );
         }
         let error = zoo.locate("yolov4-tiny", Task::Detect).unwrap_err();
         assert_eq!(error, "no such model; did you mean \"yolov3-tiny\", or the path of a file?");
         let error = zoo.locate("yolov3-tiny", Task::Embed).unwrap_err();
-        assert_eq!(error, "is not for this task; did you mean \"mobilenetv2\", or the path of a file?");
+        assert_eq!(error, "is not for this task; did you mean \"mobilenet-v2\", or the path of a file?");
     }
 
     #[test]

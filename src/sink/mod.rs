@@ -29,7 +29,7 @@ pub enum SinkError {
         /// What the system said.
         source: io::Error,
     },
-    /// The video could not be encoded or written.
+    /// The video could not be drawn, encoded or written.
     #[error("{}: {problem}", path.display())]
     Video {
         /// The file.

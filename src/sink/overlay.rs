@@ -14,10 +14,10 @@ use crate::{
     track::{Track, TrackState},
 };
 use opencv::{
-    core::{Mat, Point, Rect, Scalar, Size, Vec3b, Vector},
+    core::{Mat, Point, Rect, Scalar, Size, ToInputOutputArray, Vec3b, Vector},
     imgproc,
 };
-use std::{ops::DerefMut, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// Shorter side of the picture for which strokes and letters have their plain size; others scale with it.
 const PLAIN_SHORT_SIDE_PX: f32 = 540.0;
@@ -40,7 +40,7 @@ const ZONE_COLOURS_FROM: u64 = 1_000_003;
 #[derive(Clone, Debug, PartialEq)]
 pub struct OverlaySettings {
     /// Class names by `ClassId`.
-    pub classes: Vec<String>,
+    pub classes: Arc<[String]>,
     /// Zones of the stream.
     pub zones: Vec<ZonePlan>,
     /// How far back trails reach; zero draws none.
@@ -81,7 +81,7 @@ impl Overlay {
         self.fill_zones(canvas, placement);
         let (rows, columns) = (placement.canvas.height as i32, placement.canvas.width as i32);
         let mut image = Mat::new_rows_cols_with_bytes_mut::<Vec3b>(rows, columns, canvas)?;
-        let mut pen = Pen::new(image.deref_mut(), placement);
+        let mut pen = Pen::new(&mut image, placement);
         for (index, zone) in self.settings.zones.iter().enumerate() {
             pen.zone_border(zone, zone_colour(index))?;
         }
@@ -118,16 +118,16 @@ fn zone_colour(index: usize) -> Rgb {
 }
 
 /// Draws on one canvas, in the coordinates of the picture on it.
-struct Pen<'a> {
-    image: &'a mut Mat,
+struct Pen<'a, Image> {
+    image: &'a mut Image,
     placement: &'a Placement,
     stroke_px: i32,
     letter_scale: f64,
     letter_stroke_px: i32,
 }
 
-impl<'a> Pen<'a> {
-    fn new(image: &'a mut Mat, placement: &'a Placement) -> Self {
+impl<'a, Image: ToInputOutputArray> Pen<'a, Image> {
+    fn new(image: &'a mut Image, placement: &'a Placement) -> Self {
         let short_side = placement.canvas.width.min(placement.canvas.height) as f32;
         let (least, most) = LETTER_SCALES;
         let unit = short_side / PLAIN_SHORT_SIDE_PX;

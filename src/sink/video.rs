@@ -4,22 +4,23 @@ use super::{
     Recorder, SinkError,
     overlay::{Overlay, OverlaySettings},
     placement::{CanvasLimits, Placement},
-    video_encode::{EncodeError, Encoding},
+    video_encode::{ENCODER, EncodeError, Encoding},
 };
 use crate::{
+    config::plan::ZonePlan,
     frame::{Frame, ImageSize},
     pipeline::flow::{Analyzed, Flow},
     preprocess::resize::{Region, resize_into},
+    source::SourceInfo,
     time::MediaTime,
     track::Track,
 };
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
-
-pub use super::video_encode::VideoEncoder;
 
 /// Full HD either way round: larger pictures are scaled down, because encoding them in software takes longer than
 /// analysing them. Below 16 pixels OpenH264 refuses.
@@ -28,56 +29,51 @@ const LIMITS: CanvasLimits = CanvasLimits { least_px: 16, most_long_px: 1920, mo
 /// Rate assumed where a source does not know its own.
 const DEFAULT_FPS: f64 = 25.0;
 
-/// What an annotated video looks like.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VideoSettings {
-    /// What is drawn.
-    pub overlay: OverlaySettings,
-    /// Nominal frames a second; frames keep their own times.
-    pub fps: Option<f64>,
-    /// Encoder.
-    pub encoder: VideoEncoder,
-    /// Longest wait for the encoder or disk, for one frame and for the end.
-    pub patience: Duration,
-}
+/// Longest wait for the encoder or the disk, for one frame and for the end.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Writes one stream's annotated video.
 #[derive(Debug)]
-pub struct VideoWriter {
+pub struct AnnotatedVideo {
     path: PathBuf,
     /// `None` once finished or failed.
     encoding: Option<Encoding>,
     overlay: Overlay,
     canvas: ImageSize,
     interval: Duration,
-    patience: Duration,
     clock: OutputClock,
     frames: u64,
 }
 
-impl VideoWriter {
-    /// Creates the file (and its folder where missing) for a stream whose first pictures are of `size`.
+impl AnnotatedVideo {
+    /// Creates the file (and its folder where missing) for a stream that begins as `info` says.
     ///
-    /// Later pictures of another size are letterboxed into that.
-    pub fn create(path: &Path, size: ImageSize, settings: VideoSettings) -> Result<Self, SinkError> {
+    /// `classes`: names by `ClassId`. `trail`: how far back trails reach; zero draws none. Later pictures of another size
+    /// are letterboxed into the first one's.
+    pub fn create(
+        path: &Path,
+        info: &SourceInfo,
+        classes: Arc<[String]>,
+        zones: &[ZonePlan],
+        trail: Duration,
+    ) -> Result<Self, SinkError> {
         let make = || {
             path.parent().map_or(Ok(()), fs::create_dir_all)?;
             File::create(path)
         };
         // GStreamer opens it again; made here, because the system's own words are the clearer ones.
         make().map_err(|source| SinkError::File { path: path.to_owned(), source })?;
-        let fps = settings.fps.filter(|fps| fps.is_finite() && *fps > 0.0).unwrap_or(DEFAULT_FPS);
-        let canvas = LIMITS.canvas_for(size);
-        let encoding = Encoding::start(path, canvas, fps, settings.encoder)
+        let fps = info.fps.filter(|fps| fps.is_finite() && *fps > 0.0).unwrap_or(DEFAULT_FPS);
+        let canvas = LIMITS.canvas_for(info.size);
+        let encoding = Encoding::start(path, canvas, fps)
             .map_err(|error| SinkError::Video { path: path.to_owned(), problem: error.to_string() })?;
-        tracing::info!(file = %path.display(), encoder = settings.encoder.element_name(), %size, %canvas, "writing video");
+        tracing::info!(file = %path.display(), encoder = ENCODER, source = %info.size, size = %canvas, "annotated video");
         Ok(Self {
             path: path.to_owned(),
             encoding: Some(encoding),
-            overlay: Overlay::new(settings.overlay),
+            overlay: Overlay::new(OverlaySettings { classes, zones: zones.to_vec(), trail }),
             canvas,
             interval: Duration::from_secs_f64(1.0 / fps),
-            patience: settings.patience,
             clock: OutputClock::default(),
             frames: 0,
         })
@@ -91,7 +87,7 @@ impl VideoWriter {
         let pts = self.clock.place(frame.meta.epoch, frame.meta.pts, self.interval);
         let placement = Placement::fit(frame.meta.size, self.canvas);
         let overlay = &mut self.overlay;
-        let pushed = encoding.push(pts, self.interval, self.patience, |canvas| -> Result<(), String> {
+        let pushed = encoding.push(pts, self.interval, PATIENCE, |canvas| -> Result<(), String> {
             copy(frame, &placement, canvas)?;
             overlay.draw(canvas, &placement, &frame.meta, tracks).map_err(|error| format!("drawing: {error}"))
         });
@@ -113,7 +109,7 @@ impl VideoWriter {
             drop(encoding);
             return fs::remove_file(&self.path).map_err(|source| SinkError::File { path: self.path.clone(), source });
         }
-        encoding.finish(self.patience).map_err(|error| self.fail_encoding(&error))
+        encoding.finish(PATIENCE).map_err(|error| self.fail_encoding(&error))
     }
 
     fn fail_encoding(&mut self, error: &EncodeError) -> SinkError {
@@ -132,7 +128,7 @@ impl VideoWriter {
     }
 }
 
-impl Recorder for VideoWriter {
+impl Recorder for AnnotatedVideo {
     fn record(&mut self, item: &Analyzed) -> Result<(), SinkError> {
         match &item.flow {
             Flow::Data(tracked) => self.write(&tracked.frame, &tracked.tracks),
@@ -141,7 +137,7 @@ impl Recorder for VideoWriter {
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
-        VideoWriter::finish(self)
+        AnnotatedVideo::finish(self)
     }
 }
 

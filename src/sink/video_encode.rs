@@ -26,64 +26,17 @@ const FRAGMENT: Duration = Duration::from_secs(2);
 /// Ticks a second of the file's clock; that of MPEG, which 24, 25, 30 and 29.97 frames a second divide.
 const TIMESCALE_HZ: u32 = 90_000;
 
-/// Which H.264 encoder writes the video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum VideoEncoder {
-    /// Cisco's OpenH264, BSD licence.
-    #[default]
-    OpenH264,
-    /// x264: smaller files, but under the GPL, so it is used only where it is asked for.
-    X264,
-}
-
-impl VideoEncoder {
-    /// Name of the GStreamer element.
-    pub const fn element_name(self) -> &'static str {
-        match self {
-            Self::OpenH264 => "openh264enc",
-            Self::X264 => "x264enc",
-        }
-    }
-
-    const fn package(self) -> &'static str {
-        match self {
-            Self::OpenH264 => "gstreamer1.0-plugins-bad",
-            Self::X264 => "gstreamer1.0-plugins-ugly",
-        }
-    }
-
-    /// Set up for speed at a constant quality that leaves small letters readable, with one thread.
-    fn build(self, fps: f64) -> Result<gst::Element, glib::BoolError> {
-        let key_frame_distance = (fps * FRAGMENT.as_secs_f64()).ceil().clamp(1.0, 600.0) as u32;
-        let factory = gst::ElementFactory::make(self.element_name());
-        match self {
-            Self::OpenH264 => factory
-                .property_from_str("complexity", "low")
-                // Off means a constant quantizer of 26: the rate follows the picture, not the picture the rate.
-                .property_from_str("rate-control", "off")
-                .property("multi-thread", 1u32)
-                .property("gop-size", key_frame_distance)
-                .build(),
-            Self::X264 => factory
-                .property_from_str("speed-preset", "superfast")
-                .property_from_str("pass", "quant")
-                .property("quantizer", 24u32)
-                .property("threads", 1u32)
-                .property("bframes", 0u32)
-                .property("key-int-max", key_frame_distance)
-                .build(),
-        }
-    }
-}
+/// The H.264 encoder: OpenH264, since its licence (BSD) suits everybody; x264 is under the GPL.
+pub(super) const ENCODER: &str = "openh264enc";
 
 /// Why a picture could not be encoded or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EncodeError {
     #[error("{0}")]
     Init(#[from] InitError),
-    #[error("no H.264 encoder: GStreamer's {element} is missing; install {package}")]
-    NoEncoder { element: &'static str, package: &'static str },
-    #[error("the disk is full; free some space or choose another --out")]
+    #[error("GStreamer's {ENCODER} is missing; install gstreamer1.0-plugins-bad or run with --no-video")]
+    NoEncoder,
+    #[error("no space left on the disk; free some space, choose another --out or run with --no-video")]
     DiskFull,
     #[error("{0}")]
     Failed(String),
@@ -109,10 +62,9 @@ pub(super) struct Encoding {
 
 impl Encoding {
     /// Starts writing `file`, which must exist, with pictures of `size` (even) at about `fps` a second.
-    pub fn start(file: &Path, size: ImageSize, fps: f64, encoder: VideoEncoder) -> Result<Self, EncodeError> {
+    pub fn start(file: &Path, size: ImageSize, fps: f64) -> Result<Self, EncodeError> {
         init()?;
-        let missing = |_| EncodeError::NoEncoder { element: encoder.element_name(), package: encoder.package() };
-        let encode = encoder.build(fps).map_err(missing)?;
+        let encode = encoder(fps).map_err(|_| EncodeError::NoEncoder)?;
         let (appsrc, caps) = appsrc(size, fps);
         let mux = gst::ElementFactory::make("mp4mux")
             .property("fragment-duration", FRAGMENT.as_millis() as u32)
@@ -207,6 +159,18 @@ fn appsrc(size: ImageSize, fps: f64) -> (AppSrc, gst::Caps) {
     // It never refuses or blocks: a push that blocks would never learn that the pipeline broke. `Gate` keeps it short.
     let appsrc = AppSrc::builder().caps(&caps).format(gst::Format::Time).max_bytes(0).max_buffers(0).build();
     (appsrc, caps)
+}
+
+/// The encoder, set up for speed at a constant quality that leaves small letters readable, with one thread.
+fn encoder(fps: f64) -> Result<gst::Element, glib::BoolError> {
+    let key_frame_distance = (fps * FRAGMENT.as_secs_f64()).ceil().clamp(1.0, 600.0) as u32;
+    gst::ElementFactory::make(ENCODER)
+        .property_from_str("complexity", "low")
+        // Off means a constant quantizer of 26: the rate follows the picture, not the picture the rate.
+        .property_from_str("rate-control", "off")
+        .property("multi-thread", 1u32)
+        .property("gop-size", key_frame_distance)
+        .build()
 }
 
 /// Leads the end of the stream around the encoder, which holds nothing back but would print a complaint to the terminal:

@@ -258,7 +258,10 @@ mod tests {
     fn two_halves_of_a_walk_become_one_without_a_gap() {
         let points = [walk(1, 0..30), walk(2, 50..80)].concat();
         let refined = refine(&points, 25.0, &settings());
-        assert_eq!(refined.iter().map(|p| (p.frame, p.id.0)).collect::<Vec<_>>(), (0..80).map(|f| (f, 1)).collect::<Vec<_>>());
+        assert_eq!(
+            refined.iter().map(|p| (p.frame, p.id.0)).collect::<Vec<_>>(),
+            (0..80).map(|f| (f, 1)).collect::<Vec<_>>()
+        );
         for point in refined {
             assert!((point.bbox.center().0 - 3.0 * point.frame as f32).abs() < 0.1, "{point:?}");
         }
