@@ -1,5 +1,7 @@
 //! `eyeline eval` as its users meet it: where it finds files, what it prints, how it refuses.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 mod evaluation;
 
 use evaluation::{eval, eval_json};
