@@ -67,7 +67,8 @@ fn looks(detections: &[Detection]) -> Vec<Option<Embedding>> {
 fn an_update_with_an_unchanged_number_of_tracks_allocates_nothing() {
     for algorithm in Algorithm::ALL {
         for with_looks in [false, true] {
-            let frames: Vec<_> = (0..400).map(crowd).map(|d| (if with_looks { looks(&d) } else { vec![] }, d)).collect();
+            let frames: Vec<_> =
+                (0..400).map(crowd).map(|d| (if with_looks { looks(&d) } else { vec![] }, d)).collect();
             let mut tracker = build(&TrackSettings::of(algorithm), 25.0, TrackIds::default());
             let mut out = Vec::new();
             let mut allocated = 0;

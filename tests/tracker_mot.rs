@@ -147,7 +147,10 @@ mod eval_data {
         for sequences in [&PETS[..], &TUD[..], &MOT15[..]] {
             let theirs = score(sequences, reference(Algorithm::ByteTrack, 30.0));
             let ours = score(sequences, online(&TrackSettings::default()));
-            assert!(ours.hota > theirs.hota && ours.idf1 > theirs.idf1 && ours.mota > theirs.mota, "{ours:?} {theirs:?}");
+            assert!(
+                ours.hota > theirs.hota && ours.idf1 > theirs.idf1 && ours.mota > theirs.mota,
+                "{ours:?} {theirs:?}"
+            );
         }
     }
 }

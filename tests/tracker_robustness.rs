@@ -54,7 +54,11 @@ fn a_walker_keeps_one_dense_id_in_every_tracker() {
         }
         assert_eq!(out.iter().map(|t| t.id.0).collect::<Vec<_>>(), [1], "{algorithm}");
         tracker.finish(&mut out);
-        assert_eq!(out.iter().map(|t| (t.id.0, t.state)).collect::<Vec<_>>(), [(1, TrackState::Removed)], "{algorithm}");
+        assert_eq!(
+            out.iter().map(|t| (t.id.0, t.state)).collect::<Vec<_>>(),
+            [(1, TrackState::Removed)],
+            "{algorithm}"
+        );
         tracker.finish(&mut out);
         assert!(out.is_empty(), "{algorithm}: removed is said once");
     }
@@ -131,7 +135,8 @@ fn ten_thousand_empty_frames_end_every_track() {
 
 #[test]
 fn time_stamps_that_repeat_or_go_back_neither_panic_nor_keep_tracks_for_ever() {
-    let stamps: [fn(i64) -> i64; 4] = [|_| 0, |f| -f * FRAME, |f| if f % 2 == 0 { i64::MIN } else { i64::MAX }, |f| f % 3];
+    let stamps: [fn(i64) -> i64; 4] =
+        [|_| 0, |f| -f * FRAME, |f| if f % 2 == 0 { i64::MIN } else { i64::MAX }, |f| f % 3];
     for algorithm in Algorithm::ALL {
         for stamp in stamps {
             let (mut tracker, mut out, mut gone) = (tracker(algorithm), Vec::new(), BTreeSet::new());

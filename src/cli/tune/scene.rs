@@ -4,7 +4,7 @@ use crate::{
     cli::recording::{self, RecordingFiles},
     eval::{
         clear, hota, identity,
-        mot_io::{MotRows, MotFormat, PEDESTRIAN, ResultRow, TruthRow},
+        mot_io::{MotFormat, MotRows, PEDESTRIAN, ResultRow, TruthRow},
         seqinfo::SeqInfo,
         sequence::Sequence,
         tracking::DEFAULT_MIN_IOU,
