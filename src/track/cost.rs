@@ -32,7 +32,7 @@ pub(super) struct Pairing {
     /// Boxes grow by this share of their size on every side before they are compared.
     pub buffer: f32,
     /// Compare with the last observation instead of the prediction.
-    pub from: From,
+    pub from: Origin,
     /// Whether score and direction count.
     pub cues: Cues,
     /// Weight of full certainty by appearance.
@@ -41,7 +41,7 @@ pub(super) struct Pairing {
 
 /// Which box of a track is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum Origin {
     /// Where it should be.
     Prediction,
     /// Where it was.
@@ -63,7 +63,7 @@ impl Pairing {
         Self {
             gate: s.first_gate,
             buffer: s.first_buffer,
-            from: From::Prediction,
+            from: Origin::Prediction,
             cues: Cues::All,
             appearance_weight: s.appearance_weight,
         }
@@ -74,7 +74,7 @@ impl Pairing {
         Self {
             gate: s.low_gate,
             buffer: s.low_buffer,
-            from: From::Prediction,
+            from: Origin::Prediction,
             cues: Cues::Overlap,
             appearance_weight: s.appearance_weight,
         }
@@ -85,7 +85,7 @@ impl Pairing {
         Self {
             gate: s.recovery_gate,
             buffer: s.recovery_buffer,
-            from: From::LastBox,
+            from: Origin::LastBox,
             cues: Cues::Overlap,
             appearance_weight: s.appearance_weight,
         }
@@ -96,7 +96,7 @@ impl Pairing {
         Self {
             gate: s.tentative_gate,
             buffer: 0.0,
-            from: From::Prediction,
+            from: Origin::Prediction,
             cues: Cues::Overlap,
             appearance_weight: s.appearance_weight,
         }
@@ -113,14 +113,17 @@ pub(super) fn pair_cost(
 ) -> f32 {
     let last;
     let from = match pairing.from {
-        From::Prediction => &track.bbox,
-        From::LastBox => {
+        Origin::Prediction => &track.bbox,
+        Origin::LastBox => {
             last = track.motion.last_box();
             &last
         }
     };
     let unseen = (now - track.last_seen) as f32 - 1.0;
     let buffer = (pairing.buffer + s.buffer_growth * unseen.max(0.0)).min(MAX_BUFFER);
+    if !may_meet(from, &candidate.bbox, buffer) {
+        return f32::INFINITY;
+    }
     let overlap = buffered_iou(from, &candidate.bbox, buffer);
     if overlap <= 0.0 {
         return f32::INFINITY;
@@ -154,6 +157,12 @@ fn buffered_iou(a: &BBox, b: &BBox, buffer: f32) -> f32 {
         return iou(a, b);
     }
     iou(&grown(a, buffer), &grown(b, buffer))
+}
+
+/// Whether the boxes overlap in x once grown: cheap, and true of few pairs.
+fn may_meet(a: &BBox, b: &BBox, buffer: f32) -> bool {
+    let twice_apart = (a.left + a.right - b.left - b.right).abs();
+    twice_apart < (a.width() + b.width()) * (1.0 + 2.0 * buffer)
 }
 
 fn grown(bbox: &BBox, share: f32) -> BBox {
