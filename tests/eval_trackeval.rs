@@ -3,9 +3,11 @@
 //! The trackers are rules, applied to the evaluation material here as in
 //! `tests/golden/generate/record_trackeval.py`, which recorded the scores. Change a rule here and there together.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 mod evaluation;
 
-use evaluation::{data, differences, eval_json};
+use evaluation::{data, differences, eval_json, noise};
 use eyeline::eval::{
     exact_box::ExactBox,
     mot_io::{MotFormat, MotRows},
@@ -29,18 +31,6 @@ struct Row {
 type Rule = fn(truth: &[Row], detections: &[Row]) -> Vec<(u64, i64, Tlwh)>;
 
 const RULES: [(&str, Rule); 4] = [("swapped", swapped), ("twins", twins), ("greedy", greedy), ("ranked", ranked)];
-
-/// A number in 0..1 that only depends on its arguments.
-fn noise(frame: u64, id: i64, salt: u64) -> f64 {
-    let mut h = frame
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add((id as u64).wrapping_mul(1_442_695_040_888_963_407))
-        .wrapping_add(salt.wrapping_mul(3_935_559_000_370_003_845));
-    h ^= h >> 33;
-    h = h.wrapping_mul(0xFF51_AFD7_ED55_8CCD);
-    h ^= h >> 33;
-    (h >> 11) as f64 / 9_007_199_254_740_992.0
-}
 
 /// Every box of the truth, distractors too, shaken; some dropped, some doubled; neighbours swap ids every 50 frames.
 fn swapped(truth: &[Row], _: &[Row]) -> Vec<(u64, i64, Tlwh)> {

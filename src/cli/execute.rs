@@ -158,11 +158,16 @@ fn exit_code(summaries: &[Summary], running: &Running, finished: bool) -> ExitCo
     }
 }
 
+fn gstreamer_version() -> String {
+    let (major, minor, micro, _) = gstreamer::version();
+    format!("{major}.{minor}.{micro}")
+}
+
 fn versions() -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("eyeline", env!("CARGO_PKG_VERSION").to_owned()),
         ("libtorch", env!("EYELINE_LIBTORCH_VERSION").to_owned()),
-        ("gstreamer", crate::source::gst::version()),
+        ("gstreamer", gstreamer_version()),
         ("opencv", opencv::core::get_version_string().unwrap_or_default()),
     ])
 }

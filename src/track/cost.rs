@@ -35,6 +35,8 @@ pub(super) struct Pairing {
     pub from: From,
     /// Whether score and direction count.
     pub cues: Cues,
+    /// Weight of full certainty by appearance.
+    pub appearance_weight: f32,
 }
 
 /// Which box of a track is compared.
@@ -58,22 +60,46 @@ pub(super) enum Cues {
 impl Pairing {
     /// Believed tracks and detections of high score.
     pub fn first(s: &TrackSettings) -> Self {
-        Self { gate: s.first_gate, buffer: s.first_buffer, from: From::Prediction, cues: Cues::All }
+        Self {
+            gate: s.first_gate,
+            buffer: s.first_buffer,
+            from: From::Prediction,
+            cues: Cues::All,
+            appearance_weight: s.appearance_weight,
+        }
     }
 
     /// Believed tracks and detections of low score.
     pub fn low(s: &TrackSettings) -> Self {
-        Self { gate: s.low_gate, buffer: s.low_buffer, from: From::Prediction, cues: Cues::Overlap }
+        Self {
+            gate: s.low_gate,
+            buffer: s.low_buffer,
+            from: From::Prediction,
+            cues: Cues::Overlap,
+            appearance_weight: s.appearance_weight,
+        }
     }
 
     /// What stayed unmatched, compared with where the track was last seen: after Cao et al. 2023, section 4.3.
     pub fn recovery(s: &TrackSettings) -> Self {
-        Self { gate: s.recovery_gate, buffer: s.recovery_buffer, from: From::LastBox, cues: Cues::Overlap }
+        Self {
+            gate: s.recovery_gate,
+            buffer: s.recovery_buffer,
+            from: From::LastBox,
+            cues: Cues::Overlap,
+            appearance_weight: s.appearance_weight,
+        }
     }
 
     /// Tracks not believed yet.
     pub fn tentative(s: &TrackSettings) -> Self {
-        Self { gate: s.tentative_gate, buffer: 0.0, from: From::Prediction, cues: Cues::Overlap }
+        Self {
+            gate: s.tentative_gate,
+            buffer: 0.0,
+            from: From::Prediction,
+            cues: Cues::Overlap,
+            appearance_weight: s.appearance_weight,
+        }
     }
 }
 

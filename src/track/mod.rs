@@ -1,5 +1,6 @@
 //! Gives detections a lasting identity. Pure: media time, boxes and embeddings in, tracks out.
 
+mod appearance;
 mod area_filter;
 pub mod assignment;
 mod bytetrack;
@@ -9,10 +10,13 @@ mod cost;
 mod gallery;
 mod input;
 pub mod kalman;
+mod life;
 mod motion;
 mod ocsort;
 mod record;
+pub mod refine;
 pub mod replay;
+mod rounds;
 pub mod settings;
 mod sort;
 mod tracker;

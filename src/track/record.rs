@@ -1,6 +1,6 @@
 //! What every tracker keeps of a track besides its motion: identity, class, score and when it was seen.
 
-use super::{Observations, Track, TrackId, TrackIds, TrackState, input::Candidate};
+use super::{Track, TrackId, TrackIds, TrackState, input::Candidate};
 use crate::{detect::ClassId, geometry::BBox, time::MediaTime};
 
 /// Classes a track remembers votes for; a detector that wavers does so between two or three.
@@ -32,18 +32,26 @@ impl Record {
         self.score = candidate.score;
         self.last_seen = at;
         self.last_bbox = candidate.bbox;
-        self.vote(candidate);
+        self.vote(candidate.class, candidate.score);
+    }
+
+    /// Goes on as another record of the same object: identity and first sight stay.
+    pub fn take_over(&mut self, younger: &Record) {
+        (self.score, self.last_seen, self.last_bbox) = (younger.score, younger.last_seen, younger.last_bbox);
+        for &(class, votes) in younger.votes.iter().filter(|(_, votes)| *votes > 0.0) {
+            self.vote(class, votes);
+        }
     }
 
     /// A class without a slot takes that of the class with the fewest votes.
-    fn vote(&mut self, candidate: &Candidate) {
-        let known = self.votes.iter().position(|&(class, _)| class == candidate.class);
+    fn vote(&mut self, class: ClassId, score: f32) {
+        let known = self.votes.iter().position(|&(other, _)| other == class);
         let slot = known.unwrap_or_else(|| {
             let weakest = (0..MAX_CLASSES).min_by(|&a, &b| self.votes[a].1.total_cmp(&self.votes[b].1)).unwrap_or(0);
-            self.votes[weakest] = (candidate.class, 0.0);
+            self.votes[weakest] = (class, 0.0);
             weakest
         });
-        self.votes[slot].1 += candidate.score;
+        self.votes[slot].1 += score;
     }
 
     /// The class with the highest sum of scores; of equals, the lowest.
@@ -59,8 +67,8 @@ impl Record {
         self.id.get_or_insert_with(|| ids.next_id());
     }
 
-    /// The id, once confirmed.
-    pub const fn id(&self) -> Option<TrackId> {
+    #[cfg(test)]
+    const fn id(&self) -> Option<TrackId> {
         self.id
     }
 
@@ -103,11 +111,6 @@ impl Farewell {
     pub fn drain_into(&mut self, out: &mut Vec<Track>) {
         out.append(&mut self.0);
     }
-}
-
-/// The detection a candidate came from is also where its embedding is.
-pub(super) fn embedding_of<'a>(seen: &Observations<'a>, candidate: &Candidate) -> Option<&'a crate::embed::Embedding> {
-    seen.embeddings.get(candidate.index).and_then(Option::as_ref)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Every number the trackers can be set to.
 
+use crate::detect::ClassId;
 use std::{fmt, str::FromStr, time::Duration};
 
 /// Which tracker follows the objects.
@@ -79,12 +80,14 @@ macro_rules! settings {
         pub struct TrackSettings {
             /// Which tracker.
             pub algorithm: Algorithm,
+            /// Where it differs from `max_absent`: how long objects of a class may be found again by appearance.
+            pub max_absent_by_class: Vec<(ClassId, Duration)>,
             $($(#[doc = $doc])* pub $name: settings!(@type $kind),)*
         }
 
         impl Default for TrackSettings {
             fn default() -> Self {
-                Self { algorithm: Algorithm::Eyeline, $($name: settings!(@default $kind $default),)* }
+                Self { algorithm: Algorithm::Eyeline, max_absent_by_class: Vec::new(), $($name: settings!(@default $kind $default),)* }
             }
         }
 
@@ -203,63 +206,93 @@ impl Knob {
 
 settings! {
     /// Detections from this score up may match in the first stage.
-    high_score: number = 0.6, 0.0, 1.0;
+    high_score: number = 0.65, 0.0, 1.0;
     /// Detections from this score up may match in the second stage.
-    low_score: number = 0.1, 0.0, 1.0;
+    low_score: number = 0.15, 0.0, 1.0;
     /// Detections from this score up may begin a track.
-    new_track_score: number = 0.7, 0.0, 1.0;
+    new_track_score: number = 0.67, 0.0, 1.0;
     /// How long a track may go unseen before its motion is given up.
-    max_lost: seconds = 1_000, 0.0, 600.0;
+    max_lost: seconds = 1_700, 0.0, 600.0;
     /// Sightings that make a track believed.
-    confirm_hits: count = 2, 1.0, 100.0;
+    confirm_hits: count = 3, 1.0, 100.0;
     /// A detection from this score up makes its track believed at once.
-    instant_score: number = 1.0, 0.0, 1.0;
+    instant_score: number = 0.95, 0.0, 1.0;
     /// How long a track not yet believed may go unseen.
     tentative_max_lost: seconds = 0, 0.0, 60.0;
     /// Greatest cost in the first round (believed tracks, high scores).
-    first_gate: number = 0.9, 0.0, 2.0;
+    first_gate: number = 0.83, 0.0, 2.0;
     /// Greatest cost in the second round (believed tracks, low scores).
-    low_gate: number = 0.5, 0.0, 2.0;
+    low_gate: number = 0.38, 0.0, 2.0;
     /// How long a track may have been lost to take part in the second round.
-    low_max_lost: seconds = 0, 0.0, 60.0;
+    low_max_lost: seconds = 700, 0.0, 60.0;
     /// Greatest cost in the third round (what is left, from the last observation).
-    recovery_gate: number = 0.7, 0.0, 2.0;
+    recovery_gate: number = 0.45, 0.0, 2.0;
     /// Greatest cost of the second sight of a new track.
-    tentative_gate: number = 0.7, 0.0, 2.0;
+    tentative_gate: number = 0.5, 0.0, 2.0;
     /// Share by which boxes grow in the first round.
-    first_buffer: number = 0.0, 0.0, 1.0;
+    first_buffer: number = 0.05, 0.0, 1.0;
     /// Share by which boxes grow in the second round.
     low_buffer: number = 0.0, 0.0, 1.0;
     /// Share by which boxes grow in the third round.
-    recovery_buffer: number = 0.0, 0.0, 1.0;
+    recovery_buffer: number = 0.05, 0.0, 1.0;
     /// Further growth for each frame a track has gone unseen.
     buffer_growth: number = 0.0, 0.0, 0.2;
     /// Power of the height overlap that multiplies the IoU; 0 leaves height out.
-    height_power: number = 0.5, 0.0, 4.0;
+    height_power: number = 0.4, 0.0, 4.0;
     /// Power of the detection's score that multiplies the similarity; 0 leaves the score out.
-    score_fusion: number = 1.0, 0.0, 2.0;
+    score_fusion: number = 0.4, 0.0, 2.0;
     /// Weight of the direction of motion.
     direction_weight: number = 0.1, 0.0, 1.0;
     /// Weight of the difference between the scores of track and detection.
-    score_weight: number = 0.0, 0.0, 1.0;
+    score_weight: number = 0.1, 0.0, 1.0;
     /// A detection that overlaps a seen track more begins none.
-    birth_max_iou: number = 0.8, 0.0, 1.0;
+    birth_max_iou: number = 0.5, 0.0, 1.0;
     /// A lost and a seen track that overlap more are one.
-    duplicate_iou: number = 0.85, 0.0, 1.0;
+    duplicate_iou: number = 0.92, 0.0, 1.0;
     /// How much of the measurement noise a score of 1 takes away.
-    score_trust: number = 0.9, 0.0, 1.0;
+    score_trust: number = 0.65, 0.0, 1.0;
     /// Multiplies the standard deviations of the motion's noise.
-    process_noise: number = 1.0, 0.05, 20.0;
+    process_noise: number = 0.65, 0.05, 20.0;
     /// Share of its speed a lost track keeps each frame.
-    lost_damping: number = 1.0, 0.0, 1.0;
+    lost_damping: number = 0.98, 0.0, 1.0;
     /// Share of the detection, rather than of the filter, in a reported box.
-    observed_share: number = 0.0, 0.0, 1.0;
+    observed_share: number = 0.15, 0.0, 1.0;
     /// Share of a lost track that must be behind others for it to count as hidden.
-    hidden_coverage: number = 0.5, 0.0, 1.0;
+    hidden_coverage: number = 0.65, 0.0, 1.0;
     /// How long a lost track in the open is still shown.
     shown_lost: seconds = 0, 0.0, 60.0;
     /// How long a lost track hidden behind others is still shown.
-    shown_hidden: seconds = 0, 0.0, 60.0;
+    shown_hidden: seconds = 350, 0.0, 60.0;
+    /// Weight of the appearance of a pair that also overlaps.
+    appearance_weight: number = 0.45, 0.0, 2.0;
+    /// Embeddings kept for each track.
+    gallery_slots: limit = 8, 0.0, 64.0;
+    /// Least time between two embeddings kept.
+    gallery_interval: seconds = 500, 0.0, 600.0;
+    /// A detection below adds nothing to the gallery.
+    gallery_score: number = 0.65, 0.0, 1.0;
+    /// A detection covered more by others adds nothing to the gallery.
+    gallery_max_covered: number = 0.05, 0.0, 1.0;
+    /// Evidence that finds a track again by appearance, from 0 (as likely as not) to 1 (certain).
+    refind_evidence: number = 0.45, 0.0, 1.0;
+    /// How far from its place a track may be found again at once, box heights.
+    reach: number = 0.75, 0.0, 100.0;
+    /// How much further for each second unseen, box heights.
+    reach_speed: number = 0.5, 0.0, 100.0;
+    /// How long an object out of sight may be found again by appearance; see `max_absent_by_class`.
+    max_absent: seconds = 2_200, 0.0, 86_400.0;
+    /// Most absent tracks remembered at one time.
+    max_absent_tracks: limit = 200, 0.0, 100_000.0;
+    /// Refinement: longest gap across which two tracks are linked.
+    refine_link_gap: seconds = 1_000, 0.0, 600.0;
+    /// Refinement: greatest distance between where two linked tracks should meet, box heights.
+    refine_link_distance: number = 0.3, 0.0, 10.0;
+    /// Refinement: longest gap in a track that is filled.
+    refine_fill_gap: seconds = 1_500, 0.0, 600.0;
+    /// Refinement: standard deviation of the window over which boxes are smoothed.
+    refine_smoothing: seconds = 100, 0.0, 10.0;
+    /// Refinement: tracks that last less are dropped.
+    refine_min_length: seconds = 200, 0.0, 600.0;
     /// Most tracks alive at one time.
     max_tracks: limit = 2_000, 1.0, 100_000.0;
 }
@@ -283,6 +316,12 @@ impl TrackSettings {
                 Self { high_score: 0.6, new_track_score: 0.6, max_lost: Duration::from_millis(34), ..ours }
             }
         }
+    }
+
+    /// How long an object of `class` may be found again by appearance.
+    pub fn max_absent_of(&self, class: ClassId) -> Duration {
+        let own = self.max_absent_by_class.iter().find(|(other, _)| *other == class);
+        own.map_or(self.max_absent, |&(_, span)| span)
     }
 }
 

@@ -1,44 +1,44 @@
 //! `eyeline`, the default tracker: what measures best of what the field has found (DESIGN.md, section 5).
 //!
-//! A frame goes through: predict (with the camera) -> associate in four rounds -> begin, confirm and drop tracks -> report.
-//! Each round matches a part of the tracks with a part of the detections; what is matched leaves the later rounds.
+//! A frame goes through: predict (with the camera) -> associate in rounds (`rounds`) -> begin, confirm, merge and drop
+//! tracks (`life`) -> report. Appearance is optional and takes part wherever a detection has an embedding.
 
 use super::{
     Observations, Track, TrackIds, TrackState, Tracker,
+    appearance::{Calibration, Looks},
     assignment::Assigner,
     camera_motion::Warp,
     clock::FrameClock,
-    cost::{CostBuffer, Pairing, pair_cost},
-    gallery::Gallery,
+    cost::CostBuffer,
     input::{Candidate, collect_usable},
     motion::MotionNoise,
-    record::{Farewell, Record, View, sort_by_id},
+    record::{Farewell, View, sort_by_id},
+    rounds::Round,
     settings::TrackSettings,
-    tracklet::{Phase, Tracklet, coverage, is_in_front},
+    tracklet::{Phase, Tracklet},
 };
-use crate::geometry::iou;
+use crate::geometry::BBox;
 
-/// Tracks and detections of one round of association, as places in their lists.
-#[derive(Debug, Default)]
-struct Round {
-    tracks: Vec<usize>,
-    candidates: Vec<usize>,
-}
+/// How far back the direction of motion is taken from, frames: Cao et al. 2023 use 3.
+const DIRECTION_LOOKBACK: f64 = 3.0;
 
 /// The default tracker.
 pub(super) struct EyelineTracker {
-    settings: TrackSettings,
-    noise: MotionNoise,
-    ids: TrackIds,
-    clock: FrameClock,
+    pub(super) settings: TrackSettings,
+    pub(super) noise: MotionNoise,
+    pub(super) ids: TrackIds,
+    pub(super) clock: FrameClock,
     /// No track has been believed in this epoch yet.
-    fresh: bool,
-    tracks: Vec<Tracklet>,
-    candidates: Vec<Candidate>,
-    taken: Vec<bool>,
-    round: Round,
-    cost: CostBuffer,
-    assigner: Assigner,
+    pub(super) fresh: bool,
+    pub(super) tracks: Vec<Tracklet>,
+    pub(super) candidates: Vec<Candidate>,
+    /// Which candidates are matched.
+    pub(super) taken: Vec<bool>,
+    pub(super) looks: Looks,
+    pub(super) calibration: Calibration,
+    pub(super) round: Round,
+    pub(super) cost: CostBuffer,
+    pub(super) assigner: Assigner,
     farewell: Farewell,
 }
 
@@ -56,6 +56,8 @@ impl EyelineTracker {
             tracks: Vec::new(),
             candidates: Vec::new(),
             taken: Vec::new(),
+            looks: Looks::default(),
+            calibration: Calibration::default(),
             round: Round::default(),
             cost: CostBuffer::default(),
             assigner: Assigner::default(),
@@ -63,11 +65,22 @@ impl EyelineTracker {
         }
     }
 
+    /// Takes in the frame's detections and embeddings, checked.
+    fn read(&mut self, seen: &Observations<'_>) {
+        collect_usable(seen.detections, self.settings.low_score, &mut self.candidates);
+        self.taken.clear();
+        self.taken.resize(self.candidates.len(), false);
+        self.looks.read(seen, &self.candidates);
+    }
+
     fn predict(&mut self, seen: &Observations<'_>, dt: f64) {
         let warp = seen.camera.and_then(Warp::new);
         let damping = f64::from(self.settings.lost_damping).powf(dt);
         for track in &mut self.tracks {
             track.detection = None;
+            if track.phase == Phase::Absent {
+                continue;
+            }
             if let Some(warp) = &warp {
                 track.motion.warp(warp);
             }
@@ -81,144 +94,30 @@ impl EyelineTracker {
         }
     }
 
-    /// Picks what takes part in a round: tracks and detections still free that the conditions accept.
-    fn select(&mut self, tracks: impl Fn(&Tracklet) -> bool, candidates: impl Fn(&Candidate) -> bool) {
-        let Round { tracks: rows, candidates: columns } = &mut self.round;
-        rows.clear();
-        rows.extend((0..self.tracks.len()).filter(|&t| self.tracks[t].detection.is_none() && tracks(&self.tracks[t])));
-        columns.clear();
-        columns.extend((0..self.candidates.len()).filter(|&c| !self.taken[c] && candidates(&self.candidates[c])));
-    }
-
-    fn associate(&mut self, seen: &Observations<'_>, pairing: &Pairing) {
-        let Round { tracks: rows, candidates: columns } = &self.round;
-        let (tracks, candidates, now) = (&self.tracks, &self.candidates, self.clock.now());
-        let cost = self.cost.fill(rows.len(), columns.len(), |r, c| {
-            pair_cost(&tracks[rows[r]], &candidates[columns[c]], now, pairing, &self.settings)
-        });
-        for &(r, c) in self.assigner.solve(cost, pairing.gate) {
-            let (track, candidate) = (&mut self.tracks[rows[r]], &self.candidates[columns[c]]);
-            self.taken[columns[c]] = true;
-            track.see(candidate, now, &self.noise);
-            track.record.see(candidate, seen.at);
-        }
-    }
-
-    fn associate_all(&mut self, seen: &Observations<'_>) {
-        let s = self.settings.clone();
-        let high = |c: &Candidate| c.score >= s.high_score;
-        self.select(|t| t.phase != Phase::Tentative, high);
-        self.associate(seen, &Pairing::first(&s));
-        let (now, low_lost) = (self.clock.now(), self.clock.frames(s.low_max_lost));
-        self.select(|t| t.phase != Phase::Tentative && now - t.last_seen <= low_lost + 1.01, |c| !high(c));
-        self.associate(seen, &Pairing::low(&s));
-        self.select(|t| t.phase != Phase::Tentative, high);
-        self.associate(seen, &Pairing::recovery(&s));
-        self.select(|t| t.phase == Phase::Tentative, |_| true);
-        self.associate(seen, &Pairing::tentative(&s));
-    }
-
-    fn begin_tracks(&mut self, seen: &Observations<'_>) {
-        for c in 0..self.candidates.len() {
-            let candidate = &self.candidates[c];
-            let room = self.tracks.len() < self.settings.max_tracks;
-            if self.taken[c] || candidate.score < self.settings.new_track_score || !room {
-                continue;
-            }
-            let twin =
-                |t: &Tracklet| t.detection.is_some() && iou(&t.bbox, &candidate.bbox) > self.settings.birth_max_iou;
-            if self.tracks.iter().any(twin) {
-                continue;
-            }
-            let record = Record::new(candidate, seen.at);
-            self.tracks.push(Tracklet::new(candidate, record, Gallery::new(0), self.clock.now()));
-        }
-    }
-
-    /// Moves every track on in its life and drops those at its end.
-    fn age_tracks(&mut self, out: &mut Vec<Track>) {
-        let (clock, s, ids) = (&self.clock, &self.settings, &self.ids);
-        let fresh = self.fresh;
-        let mut any_confirmed = false;
-        self.tracks.retain_mut(|track| {
-            let missed = track.detection.is_none();
-            match track.phase {
-                Phase::Tentative if missed => return !clock.is_past(track.last_seen, s.tentative_max_lost),
-                Phase::Tentative => {
-                    let sure = fresh || track.hits as usize >= s.confirm_hits || track.record.score >= s.instant_score;
-                    if sure {
-                        track.record.confirm(ids);
-                        track.phase = Phase::Seen;
-                    }
-                }
-                Phase::Seen if missed => track.phase = Phase::Lost,
-                Phase::Seen | Phase::Lost => {}
-            }
-            any_confirmed |= track.phase != Phase::Tentative;
-            let gone = track.phase == Phase::Lost && clock.is_past(track.last_seen, s.max_lost);
-            if gone {
-                out.extend(track.record.report_removed());
-            }
-            !gone
-        });
-        self.fresh &= !any_confirmed;
-    }
-
-    /// How much of each lost track is hidden behind tracks that are seen.
-    fn measure_coverage(&mut self) {
-        for lost in 0..self.tracks.len() {
-            if self.tracks[lost].phase != Phase::Lost {
-                continue;
-            }
-            let bbox = self.tracks[lost].bbox;
-            let front = self.tracks.iter().filter(|t| t.phase == Phase::Seen && is_in_front(&t.bbox, &bbox));
-            self.tracks[lost].covered = front.map(|t| coverage(&bbox, &t.bbox)).fold(0.0, f32::max);
-        }
-    }
-
-    /// A lost track on the place of a seen one is the same object twice; the one that lived longer stays.
-    fn remove_duplicates(&mut self, out: &mut Vec<Track>) {
-        let max_iou = self.settings.duplicate_iou;
-        for lost in (0..self.tracks.len()).rev() {
-            if self.tracks[lost].phase != Phase::Lost {
-                continue;
-            }
-            let twin =
-                |track: &Tracklet| track.phase == Phase::Seen && iou(&track.bbox, &self.tracks[lost].bbox) > max_iou;
-            let Some(seen) = self.tracks.iter().position(twin) else { continue };
-            let age = |t: usize| self.tracks[t].last_seen - self.tracks[t].began;
-            let loser = if age(seen) >= age(lost) { lost } else { seen };
-            out.extend(self.tracks.remove(loser).record.report_removed());
-        }
-    }
-
-    fn report(&mut self, seen: &Observations<'_>, out: &mut Vec<Track>) {
+    fn report(&self, seen: &Observations<'_>, out: &mut Vec<Track>) {
         for track in &self.tracks {
             let (state, bbox, shown) = match track.phase {
                 Phase::Tentative => continue,
                 Phase::Seen => {
-                    let share = self.settings.observed_share;
                     let found = track.detection.and_then(|d| seen.detections.get(d)).map_or(track.bbox, |d| d.bbox);
-                    (TrackState::Confirmed, blend(&track.bbox, &found, share), true)
+                    (TrackState::Confirmed, blend(&track.bbox, &found, self.settings.observed_share), true)
                 }
                 Phase::Lost => {
                     let hidden = track.covered >= self.settings.hidden_coverage;
                     let span = if hidden { self.settings.shown_hidden } else { self.settings.shown_lost };
                     (TrackState::Lost, track.bbox, !self.clock.is_past(track.last_seen, span))
                 }
+                Phase::Absent => (TrackState::Lost, track.bbox, false),
             };
             out.extend(track.record.report(View { state, bbox, detection: track.detection, shown }));
         }
     }
 }
 
-/// How far back the direction of motion is taken from, frames: Cao et al. 2023 use 3.
-const DIRECTION_LOOKBACK: f64 = 3.0;
-
 /// `share` of the second box, the rest of the first.
-fn blend(first: &crate::geometry::BBox, second: &crate::geometry::BBox, share: f32) -> crate::geometry::BBox {
+fn blend(first: &BBox, second: &BBox, share: f32) -> BBox {
     let mix = |a: f32, b: f32| a + (b - a) * share;
-    crate::geometry::BBox::new(
+    BBox::new(
         mix(first.left, second.left),
         mix(first.top, second.top),
         mix(first.right, second.right),
@@ -230,13 +129,13 @@ impl Tracker for EyelineTracker {
     fn update(&mut self, seen: &Observations<'_>, out: &mut Vec<Track>) {
         out.clear();
         let dt = self.clock.advance(seen.at);
-        collect_usable(seen.detections, self.settings.low_score, &mut self.candidates);
-        self.taken.clear();
-        self.taken.resize(self.candidates.len(), false);
+        self.read(seen);
         self.predict(seen, dt);
-        self.associate_all(seen);
+        self.associate(seen);
+        self.remember_looks(seen);
         self.begin_tracks(seen);
-        self.age_tracks(out);
+        self.confirm_tracks(out);
+        self.retire_tracks(out);
         self.remove_duplicates(out);
         self.measure_coverage();
         self.report(seen, out);
@@ -244,16 +143,29 @@ impl Tracker for EyelineTracker {
         sort_by_id(out);
     }
 
+    /// Tracks without appearance end here, as nothing is left to know them by; the others wait to be found again,
+    /// wherever they turn up.
     fn restart_motion(&mut self) {
         self.fresh = true;
-        for track in self.tracks.drain(..) {
-            self.farewell.add(&track.record);
-        }
+        let farewell = &mut self.farewell;
+        self.tracks.retain_mut(|track| {
+            let known = track.phase != Phase::Tentative && !track.gallery.is_empty();
+            if known {
+                track.phase = Phase::Absent;
+                track.place_known = false;
+            } else {
+                farewell.add(&track.record);
+            }
+            known
+        });
     }
 
     fn finish(&mut self, out: &mut Vec<Track>) {
         out.clear();
-        self.restart_motion();
+        for track in self.tracks.drain(..) {
+            self.farewell.add(&track.record);
+        }
+        self.fresh = true;
         self.farewell.drain_into(out);
         sort_by_id(out);
     }

@@ -15,8 +15,10 @@ pub(super) enum Phase {
     Tentative,
     /// Believed and seen in the last frame.
     Seen,
-    /// Believed, not seen.
+    /// Believed, not seen; its motion is still followed.
     Lost,
+    /// Believed, not seen for long; known by its appearance alone.
+    Absent,
 }
 
 /// One track of `eyeline`.
@@ -32,10 +34,14 @@ pub(super) struct Tracklet {
     pub last_seen: f64,
     /// Where it should be now; after a match, where it is.
     pub bbox: BBox,
+    /// Where it should have been in the frame of its last match.
+    pub predicted: BBox,
     /// Direction of motion, where there is one.
     pub direction: Option<(f32, f32)>,
     /// Share of the box covered by tracks nearer to the camera, 0..=1.
     pub covered: f32,
+    /// Whether its place means anything: not after a new epoch began.
+    pub place_known: bool,
     /// Detection matched in this frame.
     pub detection: Option<usize>,
 }
@@ -52,22 +58,48 @@ impl Tracklet {
             began: now,
             last_seen: now,
             bbox: candidate.bbox,
+            predicted: candidate.bbox,
             direction: None,
             covered: 0.0,
+            place_known: true,
             detection: Some(candidate.index),
         }
+    }
+
+    /// Whether its motion is followed and believed.
+    pub fn is_followed(&self) -> bool {
+        matches!(self.phase, Phase::Seen | Phase::Lost)
     }
 
     /// Takes in the detection matched at `now`.
     pub fn see(&mut self, candidate: &Candidate, now: f64, noise: &MotionNoise) {
         self.motion.see(&candidate.bbox, candidate.score, now, noise);
+        self.predicted = self.bbox;
         self.bbox = self.motion.bbox();
         self.last_seen = now;
         self.hits = self.hits.saturating_add(1);
         self.detection = Some(candidate.index);
-        if self.phase == Phase::Lost {
+        self.place_known = true;
+        if self.phase != Phase::Tentative {
             self.phase = Phase::Seen;
         }
+    }
+
+    /// Forgets its motion and stands where it was found again.
+    pub fn begin_anew(&mut self, candidate: &Candidate, now: f64) {
+        self.motion = Motion::new(&candidate.bbox, now);
+        self.bbox = candidate.bbox;
+    }
+
+    /// Goes on as `younger`, which turned out to be the same object: identity stays, motion is the younger's.
+    pub fn take_over(&mut self, younger: Tracklet) {
+        let Tracklet { record, motion, hits, last_seen, bbox, predicted, direction, detection, .. } = younger;
+        self.record.take_over(&record);
+        (self.motion, self.last_seen, self.bbox, self.predicted) = (motion, last_seen, bbox, predicted);
+        (self.direction, self.detection) = (direction, detection);
+        self.hits = self.hits.saturating_add(hits);
+        self.place_known = true;
+        self.phase = Phase::Seen;
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the tests of `eyeline eval` share: the program, the evaluation material, comparison with recorded scores.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 use serde_json::Value;
 use std::{
     ffi::OsStr,
@@ -21,6 +23,18 @@ pub fn eval_json<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Value {
     let output = eval(args);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("JSON on stdout")
+}
+
+/// A number in 0..1 that only depends on its arguments; the generators under `golden/generate` have the same.
+pub fn noise(frame: u64, id: i64, salt: u64) -> f64 {
+    let mut h = frame
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add((id as u64).wrapping_mul(1_442_695_040_888_963_407))
+        .wrapping_add(salt.wrapping_mul(3_935_559_000_370_003_845));
+    h ^= h >> 33;
+    h = h.wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+    h ^= h >> 33;
+    (h >> 11) as f64 / 9_007_199_254_740_992.0
 }
 
 /// The evaluation material.

@@ -4,12 +4,13 @@ use crate::{
     cli::recording::{self, RecordingFiles},
     eval::{
         clear, hota, identity,
-        mot_io::{MotRows, MotFormat, PEDESTRIAN, ResultRow, TruthRow},
+        mot_io::{MotFormat, MotRows, PEDESTRIAN, ResultRow, TruthRow},
         seqinfo::SeqInfo,
         sequence::Sequence,
         tracking::DEFAULT_MIN_IOU,
     },
     track::{
+        refine::refine,
         replay::{Recording, TrackPoint, replay},
         settings::TrackSettings,
     },
@@ -46,24 +47,38 @@ pub struct Scene {
     /// Shown in tables.
     pub name: String,
     takes: Vec<Take>,
+    mode: Mode,
+}
+
+/// What is scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// What the tracker says as frames come.
+    Online,
+    /// What the offline refinement makes of it.
+    Refined,
 }
 
 impl Scene {
     /// Reads `FILE` or `NAME=FILE,FILE…`.
-    pub fn read(group: &str) -> anyhow::Result<Self> {
+    pub fn read(group: &str, mode: Mode) -> anyhow::Result<Self> {
         let (name, files) = match group.split_once('=') {
             Some((name, files)) => (name.to_owned(), files.split(',').map(PathBuf::from).collect()),
             None => (sequence_name(Path::new(group)), vec![PathBuf::from(group)]),
         };
         let takes = files.iter().map(|file| read_take(file)).collect::<anyhow::Result<_>>()?;
-        Ok(Self { name, takes })
+        Ok(Self { name, takes, mode })
     }
 
     /// Tracks every sequence with `settings` and scores them together.
     pub fn score(&self, settings: &TrackSettings) -> anyhow::Result<Score> {
         let (mut hotas, mut clears, mut identities) = (Vec::new(), Vec::new(), Vec::new());
         for take in &self.takes {
-            let results = result_file(&replay(settings, &take.recording).points);
+            let mut points = replay(settings, &take.recording).points;
+            if self.mode == Mode::Refined {
+                points = refine(&points, take.recording.fps, settings);
+            }
+            let results = result_file(&points);
             let sequence = Sequence::new(&take.truth, &results, take.format, take.length)?;
             hotas.push(hota::evaluate(&sequence));
             clears.push(clear::evaluate(&sequence, DEFAULT_MIN_IOU, &mut |_, _, _| ()));
@@ -93,7 +108,9 @@ fn read_take(detections: &Path) -> anyhow::Result<Take> {
     let info = SeqInfo::read(&info_file)?;
     let fps = info.frame_rate.with_context(|| format!("{}: no frameRate", info_file.display()))?;
     let gmc = Some(folder.join("gmc/gmc.txt")).filter(|path| path.exists());
-    let recording = recording::read(&RecordingFiles { detections, embeddings: None, gmc: gmc.as_deref() }, fps)?;
+    let embeddings = Some(detections.with_file_name("embeddings.npy")).filter(|path| path.exists());
+    let files = RecordingFiles { detections, embeddings: embeddings.as_deref(), gmc: gmc.as_deref() };
+    let recording = recording::read(&files, fps)?;
     let (truth, format) = MotRows::read_truth(&folder.join("gt/gt.txt"), None, &sequence_name(detections))?;
     ensure!(!truth.rows.is_empty(), "{}: no truth", folder.display());
     Ok(Take { recording, truth, format, length: info.length })
