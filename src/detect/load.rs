@@ -105,7 +105,8 @@ impl Files {
                 let [weights, cfg] = entry.files.as_slice() else {
                     return Err(format!("models/zoo.yml lists {} files, expected weights and cfg", entry.files.len()));
                 };
-                let (cfg, weights) = (ModelFile::read_known(cfg)?, ModelFile::read_known(weights)?);
+                let models = zoo::models_dir();
+                let (cfg, weights) = (ModelFile::read_known(&models, cfg)?, ModelFile::read_known(&models, weights)?);
                 Ok(Self { weights, cfg, entry: Some(entry) })
             }
             Located::File(path) => {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     config::{
         plan::EmbedPlan,
-        zoo::{InputSpec, Located, ModelCard, ModelFormat, Task, Zoo, ZooEntry},
+        zoo::{self, InputSpec, Located, ModelCard, ModelFormat, Task, Zoo, ZooEntry},
     },
     detect::InferError,
     frame::Frame,
@@ -134,7 +134,7 @@ fn read(model: &str) -> Result<(ModelFile, &'static ZooEntry), String> {
     match zoo.locate(model, Task::Embed)? {
         Located::Entry(entry) => {
             let known = entry.files.first().ok_or("models/zoo.yml lists no file for it")?;
-            Ok((ModelFile::read_known(known)?, entry))
+            Ok((ModelFile::read_known(&zoo::models_dir(), known)?, entry))
         }
         Located::File(path) => {
             let like = zoo.entries().iter().find(|entry| entry.format == ModelFormat::MobilenetV2);

@@ -27,6 +27,7 @@ pub struct ConvLayer {
     bias: Tensor,
     geometry: Geometry,
     activation: Activation,
+    input_channels: i64,
 }
 
 enum Weight {
@@ -61,15 +62,20 @@ impl ConvLayer {
         } else {
             Weight::Plain(channels_last(&weight)?.f_to_device(device)?)
         };
-        Ok(Self { weight, bias, geometry, activation })
+        let input_channels = folded.shape[1] as i64 * geometry.groups;
+        Ok(Self { weight, bias, geometry, activation, input_channels })
     }
 
     /// Output of shape (N, filters, rows, columns).
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, TorchError> {
+        let shape = input.size();
+        if shape.get(1) != Some(&self.input_channels) {
+            return Err(TorchError(format!("input {shape:?} of a convolution over {} channels", self.input_channels)));
+        }
         let (output, rest) = match &self.weight {
             Weight::Packed(weight) => {
                 let (fused, rest) = fuse(self.activation);
-                let refused = || TorchError(format!("convolution of {:?} failed; out of memory?", input.size()));
+                let refused = || TorchError(format!("convolution of {shape:?} failed; out of memory?"));
                 let output = native::convolution(input, weight, &self.bias, &self.geometry, fused);
                 (output.ok_or_else(refused)?, rest)
             }
@@ -101,7 +107,7 @@ const LEAKY_SLOPE: f64 = 0.1;
 
 /// Applies an activation, in place where libtorch can.
 pub fn activate(mut values: Tensor, activation: Activation) -> Result<Tensor, TorchError> {
-    match activation {
+    let _in_place = match activation {
         Activation::Linear => return Ok(values),
         // tch offers leaky_relu with libtorch's default slope only.
         Activation::Leaky => return Ok(values.f_maximum(&values.f_mul_scalar(LEAKY_SLOPE)?)?),

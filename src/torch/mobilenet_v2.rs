@@ -23,8 +23,8 @@ const STEM: usize = 32;
 /// Expanded channels of block 8, whose depthwise convolution gives the features: 6 · 64.
 const FEATURES: usize = 384;
 
-/// Horizontal stripes pooled on their own: head, torso, legs, feet.
-pub const STRIPES: usize = 4;
+/// Horizontal stripes pooled on their own: head and shoulders, trunk, legs.
+pub const STRIPES: usize = 3;
 
 /// Length of the feature vector.
 pub const DIM: usize = FEATURES * STRIPES;
