@@ -20,7 +20,7 @@ fn street(objects: usize, frame: usize) -> Vec<Detection> {
         let x = 110.0 * (i % columns) as f32 + 25.0 * phase.sin();
         let y = 160.0 * (i / columns) as f32 + 10.0 * phase.cos();
         let bbox = BBox::from_cxcywh(x, y, 80.0, 200.0);
-        let score = if (frame + i) % 10 == 0 { 0.4 } else { 0.9 };
+        let score = if (frame + i).is_multiple_of(10) { 0.4 } else { 0.9 };
         Detection { bbox, class: ClassId(0), score }
     };
     (0..objects).map(place).collect()
