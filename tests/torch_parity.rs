@@ -2,7 +2,7 @@
 //! same vectors every time.
 //!
 //! `golden/yolov3_tiny_*.csv` was recorded by `golden/generate/yolov3_tiny.py` from OpenCV's DNN module.
-#![cfg(all(feature = "torch", feature = "opencv", feature = "gst"))]
+#![cfg(all(feature = "torch", feature = "opencv"))]
 
 mod common;
 

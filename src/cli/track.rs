@@ -4,6 +4,7 @@ use super::recording::{self, RecordingFiles};
 use crate::{
     eval::mot_io::MotRow,
     track::{
+        refine::refine,
         replay::{TrackPoint, replay},
         settings::{Algorithm, Knob, TrackSettings},
     },
@@ -39,6 +40,9 @@ pub struct TrackArgs {
     /// Changes one tracker setting; may be given again
     #[arg(long, value_name = "SETTING=VALUE")]
     set: Vec<String>,
+    /// Look ahead: link tracks across gaps, fill and smooth them
+    #[arg(long)]
+    refine: bool,
     /// Where the tracks go, MOTChallenge rows
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -50,7 +54,10 @@ pub fn run(args: &TrackArgs) -> anyhow::Result<ExitCode> {
     let TrackArgs { detections, embeddings, gmc, .. } = args;
     let files = RecordingFiles { detections, embeddings: embeddings.as_deref(), gmc: gmc.as_deref() };
     let recording = recording::read(&files, args.fps)?;
-    let replayed = replay(&settings, &recording);
+    let mut replayed = replay(&settings, &recording);
+    if args.refine {
+        replayed.points = refine(&replayed.points, recording.fps, &settings);
+    }
     write_points(&args.out, &replayed.points)?;
     let (frames, seconds) = (recording.frames.len(), replayed.tracking.as_secs_f64());
     println!("frames {frames}  seconds {seconds:.4}  frames per second {:.0}", frames as f64 / seconds.max(1e-9));
@@ -72,7 +79,7 @@ pub(super) fn settings(algorithm: Algorithm, changes: &[String]) -> anyhow::Resu
 fn write_points(path: &Path, points: &[TrackPoint]) -> anyhow::Result<()> {
     let doing = || format!("{}: cannot be written", path.display());
     let mut file = BufWriter::new(File::create(path).with_context(doing)?);
-    for &TrackPoint { frame, id, bbox, score } in points {
+    for &TrackPoint { frame, id, bbox, score, .. } in points {
         let row = MotRow { frame: frame as u64 + 1, id: id.0 as i64, bbox, score };
         writeln!(file, "{row}").with_context(doing)?;
     }

@@ -6,7 +6,7 @@ mod search;
 use crate::track::settings::{Algorithm, KNOBS, Knob, TrackSettings};
 use anyhow::{Context, ensure};
 use clap::Args;
-use scene::{Scene, Score};
+use scene::{Mode, Scene, Score};
 use search::Search;
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -38,6 +38,9 @@ pub struct TuneArgs {
     /// Also search without each group in turn and score what was left out
     #[arg(long)]
     leave_one_out: bool,
+    /// Score what the offline refinement makes of the tracks
+    #[arg(long)]
+    refine: bool,
     /// Where the best settings go, YAML
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -47,7 +50,8 @@ pub struct TuneArgs {
 pub fn run(args: &TuneArgs) -> anyhow::Result<ExitCode> {
     let start = super::track::settings(args.tracker, &args.set)?;
     let knobs = knobs(&args.knobs)?;
-    let scenes = args.groups.iter().map(|group| Scene::read(group)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mode = if args.refine { Mode::Refined } else { Mode::Online };
+    let scenes = args.groups.iter().map(|group| Scene::read(group, mode)).collect::<anyhow::Result<Vec<_>>>()?;
     let search = Search { start, knobs, trials: args.trials, seed: args.seed };
     let all: Vec<&Scene> = scenes.iter().collect();
     let (best, _) = search.run(&all);

@@ -233,9 +233,9 @@ fn home_from(variable: impl Fn(&str) -> Option<OsString>, working_dir: &Path) ->
         .unwrap_or_else(|| working_dir.join(".eyeline"))
 }
 
-/// Where a model's file of this name belongs.
-pub fn model_path(file: &str) -> PathBuf {
-    home_dir().join("models").join(file)
+/// Where the files of models belong.
+pub fn models_dir() -> PathBuf {
+    home_dir().join("models")
 }
 
 #[cfg(test)]

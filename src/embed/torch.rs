@@ -1,10 +1,13 @@
 //! Embedder on libtorch: crops, network, one vector a crop.
 
-use super::{Embedder, Embedding, crop::{CropArea, Cropper}};
+use super::{
+    Embedder, Embedding,
+    crop::{CropArea, Cropper},
+};
 use crate::{
     config::{
         plan::EmbedPlan,
-        zoo::{InputSpec, Located, ModelCard, ModelFormat, Task, Zoo, ZooEntry},
+        zoo::{self, InputSpec, Located, ModelCard, ModelFormat, Task, Zoo, ZooEntry},
     },
     detect::InferError,
     frame::Frame,
@@ -49,7 +52,8 @@ impl TorchEmbedder {
         let device = device.open().map_err(on_torch)?;
         let (file, entry) = read(&plan.model).map_err(fail)?;
         let input = entry.input.clone();
-        let weights = StateDict::read(&file.bytes).map_err(|error| fail(format!("{}: {error}", file.path.display())))?;
+        let weights =
+            StateDict::read(&file.bytes).map_err(|error| fail(format!("{}: {error}", file.path.display())))?;
         let shape = [USUAL_CROPS, 3, i64::from(input.height), i64::from(input.width)];
         let network = MobileNetV2::new(&weights, device, shape).map_err(|error| match error {
             BuildError::Torch(error) => on_torch(error),
@@ -130,7 +134,7 @@ fn read(model: &str) -> Result<(ModelFile, &'static ZooEntry), String> {
     match zoo.locate(model, Task::Embed)? {
         Located::Entry(entry) => {
             let known = entry.files.first().ok_or("models/zoo.yml lists no file for it")?;
-            Ok((ModelFile::read_known(known)?, entry))
+            Ok((ModelFile::read_known(&zoo::models_dir(), known)?, entry))
         }
         Located::File(path) => {
             let like = zoo.entries().iter().find(|entry| entry.format == ModelFormat::MobilenetV2);

@@ -27,6 +27,7 @@ pub struct ConvLayer {
     bias: Tensor,
     geometry: Geometry,
     activation: Activation,
+    input_channels: i64,
 }
 
 enum Weight {
@@ -61,22 +62,26 @@ impl ConvLayer {
         } else {
             Weight::Plain(channels_last(&weight)?.f_to_device(device)?)
         };
-        Ok(Self { weight, bias, geometry, activation })
+        let input_channels = folded.shape[1] as i64 * geometry.groups;
+        Ok(Self { weight, bias, geometry, activation, input_channels })
     }
 
     /// Output of shape (N, filters, rows, columns).
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, TorchError> {
+        let shape = input.size();
+        if shape.get(1) != Some(&self.input_channels) {
+            return Err(TorchError(format!("input {shape:?} of a convolution over {} channels", self.input_channels)));
+        }
         let (output, rest) = match &self.weight {
             Weight::Packed(weight) => {
                 let (fused, rest) = fuse(self.activation);
-                let refused = || TorchError(format!("convolution of {:?} failed; out of memory?", input.size()));
+                let refused = || TorchError(format!("convolution of {shape:?} failed; out of memory?"));
                 let output = native::convolution(input, weight, &self.bias, &self.geometry, fused);
                 (output.ok_or_else(refused)?, rest)
             }
             Weight::Plain(weight) => {
                 let Geometry { stride, padding, groups } = self.geometry;
-                let output =
-                    input.f_conv2d(weight, Some(&self.bias), [stride; 2], [padding; 2], [1, 1], groups)?;
+                let output = input.f_conv2d(weight, Some(&self.bias), [stride; 2], [padding; 2], [1, 1], groups)?;
                 (output, self.activation)
             }
         };
@@ -102,7 +107,7 @@ const LEAKY_SLOPE: f64 = 0.1;
 
 /// Applies an activation, in place where libtorch can.
 pub fn activate(mut values: Tensor, activation: Activation) -> Result<Tensor, TorchError> {
-    match activation {
+    let _in_place = match activation {
         Activation::Linear => return Ok(values),
         // tch offers leaky_relu with libtorch's default slope only.
         Activation::Leaky => return Ok(values.f_maximum(&values.f_mul_scalar(LEAKY_SLOPE)?)?),
@@ -147,7 +152,8 @@ mod tests {
     #[test]
     fn packed_and_plain_convolutions_agree() {
         // (inputs, filters, kernel, stride, padding, groups)
-        let cases = [(3, 8, 3, 1, 1, 1), (8, 16, 1, 1, 0, 1), (16, 16, 3, 2, 1, 16), (8, 8, 3, 2, 1, 2), (4, 6, 5, 1, 2, 1)];
+        let cases =
+            [(3, 8, 3, 1, 1, 1), (8, 16, 1, 1, 0, 1), (16, 16, 3, 2, 1, 16), (8, 8, 3, 2, 1, 2), (4, 6, 5, 1, 2, 1)];
         for (inputs, filters, kernel, stride, padding, groups) in cases {
             let shape = [filters, inputs / groups, kernel, kernel];
             let weights = scrambled(shape.iter().product()).iter().map(|w| w / 20.0).collect();
@@ -182,7 +188,13 @@ mod tests {
             for (index, x) in inputs.into_iter().enumerate() {
                 let expected = match activation {
                     Activation::Linear => x,
-                    Activation::Leaky => if x < 0.0 { 0.1 * x } else { x },
+                    Activation::Leaky => {
+                        if x < 0.0 {
+                            0.1 * x
+                        } else {
+                            x
+                        }
+                    }
                     Activation::Relu => x.max(0.0),
                     Activation::Relu6 => x.clamp(0.0, 6.0),
                     Activation::Logistic => logistic(x),

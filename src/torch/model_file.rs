@@ -1,6 +1,6 @@
 //! A model's file on disk: read whole, with the sha256 that names it in every summary.
 
-use crate::config::zoo::{self, ZooFile};
+use crate::config::zoo::ZooFile;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
@@ -44,9 +44,9 @@ impl ModelFile {
         Ok(Self { path: path.to_owned(), bytes, sha256 })
     }
 
-    /// Reads a file the zoo knows and makes sure that it is that file.
-    pub fn read_known(known: &ZooFile) -> Result<Self, String> {
-        let file = Self::read(&zoo::model_path(&known.file))?;
+    /// Reads a file the zoo knows from a folder of models and makes sure that it is that file.
+    pub fn read_known(models: &Path, known: &ZooFile) -> Result<Self, String> {
+        let file = Self::read(&models.join(&known.file))?;
         if file.sha256 == known.sha256 {
             return Ok(file);
         }
@@ -74,6 +74,17 @@ mod tests {
         assert_eq!(file.text().unwrap(), "abc");
         // Source: FIPS 180-2, appendix B.1.
         assert_eq!(file.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn a_known_file_must_be_the_one_that_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("m"), "abd").unwrap();
+        let known = ZooFile { file: "m".into(), sha256: "ba78".into() };
+        let error = ModelFile::read_known(dir.path(), &known).err().unwrap();
+        let sha256 = "a52d159f262b2c6ddb724a61840befc36eb30c88877a4030b65cbe86298449c9";
+        let expected = format!("m has sha256 {sha256}, expected ba78: it is damaged; remove it and run `make setup`");
+        assert!(error.ends_with(&expected), "{error}");
     }
 
     #[test]

@@ -253,9 +253,9 @@ mod tests {
         fn large_problems_agree_with_their_transpose(values in prop::collection::vec(0.0f32..1.0, 40 * 30)) {
             let cost = Array2::from_shape_vec((40, 30), values).unwrap();
             let mut assigner = Assigner::default();
-            let straight = total(&cost, 0.7, &assigner.solve(cost.view(), 0.7).to_vec());
+            let straight = total(&cost, 0.7, assigner.solve(cost.view(), 0.7));
             let turned = cost.t().to_owned();
-            let crossed = total(&turned, 0.7, &assigner.solve(turned.view(), 0.7).to_vec());
+            let crossed = total(&turned, 0.7, assigner.solve(turned.view(), 0.7));
             prop_assert!((straight - crossed).abs() < 1e-5);
         }
     }

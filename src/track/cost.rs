@@ -32,7 +32,7 @@ pub(super) struct Pairing {
     /// Boxes grow by this share of their size on every side before they are compared.
     pub buffer: f32,
     /// Compare with the last observation instead of the prediction.
-    pub from: From,
+    pub from: Origin,
     /// Whether score and direction count.
     pub cues: Cues,
     /// Weight of full certainty by appearance.
@@ -41,7 +41,7 @@ pub(super) struct Pairing {
 
 /// Which box of a track is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum Origin {
     /// Where it should be.
     Prediction,
     /// Where it was.
@@ -60,22 +60,46 @@ pub(super) enum Cues {
 impl Pairing {
     /// Believed tracks and detections of high score.
     pub fn first(s: &TrackSettings) -> Self {
-        Self { gate: s.first_gate, buffer: s.first_buffer, from: From::Prediction, cues: Cues::All, appearance_weight: s.appearance_weight }
+        Self {
+            gate: s.first_gate,
+            buffer: s.first_buffer,
+            from: Origin::Prediction,
+            cues: Cues::All,
+            appearance_weight: s.appearance_weight,
+        }
     }
 
     /// Believed tracks and detections of low score.
     pub fn low(s: &TrackSettings) -> Self {
-        Self { gate: s.low_gate, buffer: s.low_buffer, from: From::Prediction, cues: Cues::Overlap, appearance_weight: s.appearance_weight }
+        Self {
+            gate: s.low_gate,
+            buffer: s.low_buffer,
+            from: Origin::Prediction,
+            cues: Cues::Overlap,
+            appearance_weight: s.appearance_weight,
+        }
     }
 
     /// What stayed unmatched, compared with where the track was last seen: after Cao et al. 2023, section 4.3.
     pub fn recovery(s: &TrackSettings) -> Self {
-        Self { gate: s.recovery_gate, buffer: s.recovery_buffer, from: From::LastBox, cues: Cues::Overlap, appearance_weight: s.appearance_weight }
+        Self {
+            gate: s.recovery_gate,
+            buffer: s.recovery_buffer,
+            from: Origin::LastBox,
+            cues: Cues::Overlap,
+            appearance_weight: s.appearance_weight,
+        }
     }
 
     /// Tracks not believed yet.
     pub fn tentative(s: &TrackSettings) -> Self {
-        Self { gate: s.tentative_gate, buffer: 0.0, from: From::Prediction, cues: Cues::Overlap, appearance_weight: s.appearance_weight }
+        Self {
+            gate: s.tentative_gate,
+            buffer: 0.0,
+            from: Origin::Prediction,
+            cues: Cues::Overlap,
+            appearance_weight: s.appearance_weight,
+        }
     }
 }
 
@@ -89,14 +113,17 @@ pub(super) fn pair_cost(
 ) -> f32 {
     let last;
     let from = match pairing.from {
-        From::Prediction => &track.bbox,
-        From::LastBox => {
+        Origin::Prediction => &track.bbox,
+        Origin::LastBox => {
             last = track.motion.last_box();
             &last
         }
     };
     let unseen = (now - track.last_seen) as f32 - 1.0;
     let buffer = (pairing.buffer + s.buffer_growth * unseen.max(0.0)).min(MAX_BUFFER);
+    if !may_meet(from, &candidate.bbox, buffer) {
+        return f32::INFINITY;
+    }
     let overlap = buffered_iou(from, &candidate.bbox, buffer);
     if overlap <= 0.0 {
         return f32::INFINITY;
@@ -130,6 +157,12 @@ fn buffered_iou(a: &BBox, b: &BBox, buffer: f32) -> f32 {
         return iou(a, b);
     }
     iou(&grown(a, buffer), &grown(b, buffer))
+}
+
+/// Whether the boxes overlap in x once grown: cheap, and true of few pairs.
+fn may_meet(a: &BBox, b: &BBox, buffer: f32) -> bool {
+    let twice_apart = (a.left + a.right - b.left - b.right).abs();
+    twice_apart < (a.width() + b.width()) * (1.0 + 2.0 * buffer)
 }
 
 fn grown(bbox: &BBox, share: f32) -> BBox {

@@ -61,12 +61,6 @@ impl AxisFilter {
     pub fn velocity(&self) -> f64 {
         self.state.y
     }
-
-    /// Squared distance of `measured` from the position in units of their common variance.
-    pub fn squared_distance(&self, measured: f64, variance: f64) -> f64 {
-        let innovation = measured - self.state.x;
-        innovation * innovation / (self.covariance[(0, 0)] + variance)
-    }
 }
 
 /// Process noise of four axes, variances a frame.

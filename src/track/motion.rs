@@ -126,16 +126,9 @@ impl Motion {
         BBox::from_cxcywh(cx as f32, cy as f32, width.max(1.0) as f32, height.max(1.0) as f32)
     }
 
-    /// Velocity of the centre, pixels a frame.
-    pub fn velocity(&self) -> (f64, f64) {
+    #[cfg(test)]
+    fn velocity(&self) -> (f64, f64) {
         (self.filter.axes[0].velocity(), self.filter.axes[1].velocity())
-    }
-
-    /// Squared Mahalanobis distance of a box's centre and size from the prediction; chi-square with 4 degrees of freedom.
-    pub fn squared_distance(&self, bbox: &BBox, noise: &MotionNoise) -> f64 {
-        let variance = measurement_variance(&self.filter, 0.5, noise);
-        let measured = measure(bbox);
-        (0..4).map(|i| self.filter.axes[i].squared_distance(measured[i], variance[i])).sum()
     }
 
     /// Unit vector from the observation `lookback` frames before the last one to the last one, where both exist.

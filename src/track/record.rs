@@ -67,8 +67,8 @@ impl Record {
         self.id.get_or_insert_with(|| ids.next_id());
     }
 
-    /// The id, once confirmed.
-    pub const fn id(&self) -> Option<TrackId> {
+    #[cfg(test)]
+    const fn id(&self) -> Option<TrackId> {
         self.id
     }
 

@@ -1,6 +1,6 @@
 //! Runs a tracker over detections made earlier: what `eyeline track`, `eyeline tune` and the offline refinement share.
 
-use super::{Observations, Track, TrackId, TrackIds, build, settings::TrackSettings};
+use super::{Observations, Track, TrackId, TrackIds, TrackState, build, settings::TrackSettings};
 use crate::{detect::Detection, embed::Embedding, geometry::BBox, time::MediaTime};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,11 @@ impl Recording {
     pub fn time(&self, index: usize) -> MediaTime {
         MediaTime::from_secs_f64(index as f64 / self.fps)
     }
+
+    /// The frame shown at `time`, from 0.
+    fn frame_at(&self, time: MediaTime) -> usize {
+        (time.as_secs_f64() * self.fps).round().max(0.0) as usize
+    }
 }
 
 /// One box of one track: a row of a result file.
@@ -42,6 +47,10 @@ pub struct TrackPoint {
     pub bbox: BBox,
     /// Score of the last detection that fed the track.
     pub score: f32,
+    /// Whether a detection lies behind it, and no prediction.
+    pub seen: bool,
+    /// Frame of the track's first detection, which may lie before it was believed.
+    pub began: usize,
 }
 
 /// What came of a replay.
@@ -60,11 +69,14 @@ pub fn replay(settings: &TrackSettings, recording: &Recording) -> Replayed {
     for (frame, recorded) in recording.frames.iter().enumerate() {
         let RecordedFrame { detections, embeddings, camera } = recorded;
         let seen = Observations { at: recording.time(frame), detections, embeddings, camera: *camera };
-        let began = Instant::now();
+        let started = Instant::now();
         tracker.update(&seen, &mut tracks);
-        replayed.tracking += began.elapsed();
-        let shown = tracks.iter().filter(|track| track.shown);
-        replayed.points.extend(shown.map(|&Track { id, bbox, score, .. }| TrackPoint { frame, id, bbox, score }));
+        replayed.tracking += started.elapsed();
+        replayed.points.extend(tracks.iter().filter(|track| track.shown).map(|track| {
+            let &Track { id, bbox, score, state, first_seen, .. } = track;
+            let began = recording.frame_at(first_seen);
+            TrackPoint { frame, id, bbox, score, seen: state == TrackState::Confirmed, began }
+        }));
     }
     replayed
 }

@@ -133,10 +133,9 @@ impl EyelineTracker {
                 }
             }
             let track = &mut self.tracks[t];
-            if track.hits > 1 && iou(&track.predicted, &candidate.bbox) >= SURE_IOU {
-                if let Some(cosine) = track.gallery.similarity(&look) {
-                    self.calibration.add_same(cosine);
-                }
+            let sure = track.hits > 1 && iou(&track.predicted, &candidate.bbox) >= SURE_IOU;
+            if let Some(cosine) = track.gallery.similarity(&look).filter(|_| sure) {
+                self.calibration.add_same(cosine);
             }
             track.gallery.add(&look, now, interval);
             previous = Some(t);

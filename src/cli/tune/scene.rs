@@ -4,12 +4,13 @@ use crate::{
     cli::recording::{self, RecordingFiles},
     eval::{
         clear, hota, identity,
-        mot_io::{MotRows, MotFormat, PEDESTRIAN, ResultRow, TruthRow},
+        mot_io::{MotFormat, MotRows, PEDESTRIAN, ResultRow, TruthRow},
         seqinfo::SeqInfo,
         sequence::Sequence,
         tracking::DEFAULT_MIN_IOU,
     },
     track::{
+        refine::refine,
         replay::{Recording, TrackPoint, replay},
         settings::TrackSettings,
     },
@@ -46,24 +47,38 @@ pub struct Scene {
     /// Shown in tables.
     pub name: String,
     takes: Vec<Take>,
+    mode: Mode,
+}
+
+/// What is scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// What the tracker says as frames come.
+    Online,
+    /// What the offline refinement makes of it.
+    Refined,
 }
 
 impl Scene {
     /// Reads `FILE` or `NAME=FILE,FILE…`.
-    pub fn read(group: &str) -> anyhow::Result<Self> {
+    pub fn read(group: &str, mode: Mode) -> anyhow::Result<Self> {
         let (name, files) = match group.split_once('=') {
             Some((name, files)) => (name.to_owned(), files.split(',').map(PathBuf::from).collect()),
             None => (sequence_name(Path::new(group)), vec![PathBuf::from(group)]),
         };
         let takes = files.iter().map(|file| read_take(file)).collect::<anyhow::Result<_>>()?;
-        Ok(Self { name, takes })
+        Ok(Self { name, takes, mode })
     }
 
     /// Tracks every sequence with `settings` and scores them together.
     pub fn score(&self, settings: &TrackSettings) -> anyhow::Result<Score> {
         let (mut hotas, mut clears, mut identities) = (Vec::new(), Vec::new(), Vec::new());
         for take in &self.takes {
-            let results = result_file(&replay(settings, &take.recording).points);
+            let mut points = replay(settings, &take.recording).points;
+            if self.mode == Mode::Refined {
+                points = refine(&points, take.recording.fps, settings);
+            }
+            let results = result_file(&points);
             let sequence = Sequence::new(&take.truth, &results, take.format, take.length)?;
             hotas.push(hota::evaluate(&sequence));
             clears.push(clear::evaluate(&sequence, DEFAULT_MIN_IOU, &mut |_, _, _| ()));

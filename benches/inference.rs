@@ -1,0 +1,73 @@
+//! Time of the default models, whole: pixels in, detections or embeddings out. Threads from EYELINE_BENCH_THREADS (2).
+
+#[cfg(all(feature = "torch", feature = "opencv"))]
+mod with_models {
+    use criterion::Criterion;
+    use eyeline::{
+        config::plan::{DetectPlan, EmbedPlan},
+        detect, embed,
+        frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
+        geometry::BBox,
+        time::MediaTime,
+        torch::runtime,
+    };
+    use std::{env, hint::black_box, sync::Arc, time::Instant};
+
+    fn frame() -> Frame {
+        let size = ImageSize { width: 768, height: 576 };
+        let data = (0..size.width as usize * size.height as usize * 3).map(|i| (i * 31 % 251) as u8).collect();
+        let meta = FrameMeta {
+            stream: StreamId(0),
+            epoch: 0,
+            seq: 0,
+            pts: MediaTime(0),
+            captured: None,
+            arrived: Instant::now(),
+            size,
+        };
+        Frame { meta, pixels: Arc::new(OwnedPixels { data, stride: size.width as usize * 3 }) }
+    }
+
+    pub fn bench(criterion: &mut Criterion) {
+        let threads = env::var("EYELINE_BENCH_THREADS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+        runtime::set_threads(threads);
+        let picture = frame();
+        let mut group = criterion.benchmark_group(format!("inference, {threads} threads"));
+        for input_px in [416, 608] {
+            let plan = DetectPlan {
+                model: "yolov3-tiny".into(),
+                input_px: Some(input_px),
+                classes: Vec::new(),
+                min_score: 0.1,
+                max_iou: 0.45,
+                max_batch: 1,
+            };
+            let (mut detector, _) = detect::torch::open(&plan).expect("`make setup` installs it");
+            let mut out = Vec::new();
+            group.bench_function(format!("yolov3-tiny {input_px}"), |bencher| {
+                bencher.iter(|| detector.detect(black_box(std::slice::from_ref(&picture)), &mut out));
+            });
+        }
+        let plan = EmbedPlan { model: "mobilenetv2".into(), min_score: 0.0, max_batch: 32 };
+        let (mut embedder, _) = embed::torch::open(&plan).expect("`make setup` installs it");
+        for people in [1, 7, 30] {
+            let crop = |i: usize| (&picture, BBox::from_tlwh(20.0 * i as f32, 100.0, 31.0, 75.0));
+            let crops: Vec<_> = (0..people).map(crop).collect();
+            let mut out = Vec::new();
+            group.bench_function(format!("mobilenetv2, {people} crops"), |bencher| {
+                bencher.iter(|| embedder.embed(black_box(&crops), &mut out));
+            });
+        }
+        group.finish();
+    }
+}
+
+#[cfg(all(feature = "torch", feature = "opencv"))]
+criterion::criterion_group!(benches, with_models::bench);
+#[cfg(all(feature = "torch", feature = "opencv"))]
+criterion::criterion_main!(benches);
+
+#[cfg(not(all(feature = "torch", feature = "opencv")))]
+fn main() {
+    eprintln!("needs the features torch and opencv");
+}

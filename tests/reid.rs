@@ -1,0 +1,95 @@
+//! How well the embedder tells people apart, on the crops of PETS09-S2L1 that `models/README.md` reports.
+#![cfg(all(feature = "torch", feature = "opencv"))]
+
+mod common;
+
+use common::{embed_plan, vtest_frames};
+use eyeline::{
+    embed::{self, Embedding},
+    frame::Frame,
+    geometry::BBox,
+};
+use std::{collections::BTreeMap, env, fs, path::PathBuf};
+
+/// One crop of a person.
+struct Crop {
+    person: u32,
+    /// From 1.
+    frame: usize,
+    bbox: BBox,
+}
+
+fn crops() -> Vec<Crop> {
+    let data = PathBuf::from(env::var("EYELINE_EVAL_DATA").expect("EYELINE_EVAL_DATA names the evaluation data"));
+    let path = data.join("mot15/PETS09-S2L1/reid_crops.csv");
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let crop = |line: &str| {
+        let fields: Vec<f32> = line.split(',').map(|field| field.parse().unwrap()).collect();
+        let bbox = BBox::from_tlwh(fields[2], fields[3], fields[4], fields[5]);
+        Crop { person: fields[0] as u32, frame: fields[1] as usize, bbox }
+    };
+    text.lines().skip(1).map(crop).collect()
+}
+
+fn embeddings(crops: &[Crop]) -> Vec<Embedding> {
+    let mut numbers: Vec<usize> = crops.iter().map(|crop| crop.frame - 1).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let frames: BTreeMap<usize, Frame> = numbers.iter().copied().zip(vtest_frames(&numbers)).collect();
+    let cut: Vec<_> = crops.iter().map(|crop| (&frames[&(crop.frame - 1)], crop.bbox)).collect();
+    let mut out = Vec::new();
+    embed::torch::open(&embed_plan()).unwrap().0.embed(&cut, &mut out).unwrap();
+    out.into_iter().map(|embedding| embedding.expect("every crop has pixels")).collect()
+}
+
+/// Rank-1, mean average precision and area under the curve of same against other.
+///
+/// The gallery of a crop is every crop of somebody else and those of the same person at least 40 frames away.
+fn measure(crops: &[Crop], embeddings: &[Embedding]) -> (f64, f64, f64) {
+    let (mut first_right, mut precision, mut queries) = (0.0, 0.0, 0.0);
+    let mut pairs: Vec<(f32, bool)> = Vec::new();
+    for (i, query) in crops.iter().enumerate() {
+        let scored = |j: usize| (embeddings[i].cosine(&embeddings[j]), crops[j].person == query.person);
+        pairs.extend((0..i).map(scored));
+        let inside = |j: &usize| crops[*j].person != query.person || crops[*j].frame.abs_diff(query.frame) >= 40;
+        let mut gallery: Vec<_> = (0..crops.len()).filter(inside).map(scored).collect();
+        gallery.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let right: Vec<usize> = (0..gallery.len()).filter(|&rank| gallery[rank].1).collect();
+        if right.is_empty() {
+            continue;
+        }
+        queries += 1.0;
+        first_right += f64::from(u8::from(right[0] == 0));
+        let at_each = right.iter().enumerate().map(|(found, rank)| (found + 1) as f64 / (rank + 1) as f64);
+        precision += at_each.sum::<f64>() / right.len() as f64;
+    }
+    (first_right / queries, precision / queries, area_under_curve(&mut pairs))
+}
+
+/// Chance that a pair of the same person scores above a pair of two.
+fn area_under_curve(pairs: &mut [(f32, bool)]) -> f64 {
+    pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut below, mut wins, mut same) = (0.0, 0.0, 0.0);
+    for (_, is_same) in pairs.iter() {
+        if *is_same {
+            wins += below;
+            same += 1.0;
+        } else {
+            below += 1.0;
+        }
+    }
+    wins / (same * below)
+}
+
+mod eval_data {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs EYELINE_EVAL_DATA"]
+    fn mobilenetv2_tells_people_apart_as_its_note_says() {
+        let crops = crops();
+        let (rank_1, mean_precision, area) = measure(&crops, &embeddings(&crops));
+        println!("rank-1 {rank_1:.3}, mAP {mean_precision:.3}, AUC {area:.3}");
+        assert!(rank_1 >= 0.48 && mean_precision >= 0.43 && area >= 0.87);
+    }
+}
