@@ -21,6 +21,7 @@ RUN scripts/packages.sh scripts/packages-runtime.txt \
     && useradd --uid 1000 --user-group --create-home eyeline \
     && install --directory --owner eyeline --group eyeline out
 COPY --from=builder /opt/eyeline/.eyeline/libtorch/lib .eyeline/libtorch/lib
+COPY --from=builder /opt/eyeline/.eyeline/libtorch/licenses .eyeline/libtorch/licenses
 COPY --from=builder /opt/eyeline/.eyeline/models .eyeline/models
 COPY --from=builder /opt/eyeline/.eyeline/video .eyeline/video
 COPY --from=builder /opt/eyeline/target/release/eyeline /usr/local/bin/eyeline

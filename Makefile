@@ -27,8 +27,9 @@ setup: ## install what is missing: system packages, libtorch, default weights, t
 build: setup ## build the program, target/release/eyeline
 	cargo build --release --locked
 
-demo: build ## detect and track the people in the sample video; the outputs come to lie under out/
+demo: build ## detect and track the people in the sample video; outputs: out/demo
 	$(target)/release/eyeline run pipelines/demo.yml
+	@echo "The outputs lie under out/demo, the video to look at is annotated.mp4"
 
 test: setup ## formatting, clippy and all tests, with a verdict at the end
 	@scripts/test.sh

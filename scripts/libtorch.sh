@@ -45,12 +45,13 @@ stub_library() {
 
 arrange_cpu() {
   local new=$work/libtorch file
-  mkdir -p "$new/lib"
-  unpack "$work/wheels" "${slim[@]}" 'torch/include/*'
+  mkdir -p "$new/lib" "$new/licenses"
+  unpack "$work/wheels" "${slim[@]}" 'torch/include/*' '*.dist-info/licenses/*'
   for file in "${slim[@]}"; do
     mv "$work/wheels/$file" "$new/lib/" || fail "$file is in none of the wheels" "report this: the pins do not fit"
   done
   mv "$work/wheels/torch/include" "$new/include"
+  mv "$work/wheels"/*.dist-info "$new/licenses/"
   stub_library "$new/lib/libtorch.so"
   echo "$version" >"$new/build-version" # torch-sys compares it with the version it was made for
 }
@@ -83,6 +84,9 @@ say "fetching libtorch $version for $torch with pip ($download)"
 download_wheels
 "arrange_$torch"
 echo "$stamp" >"$work/$name/pins"
-[ ! -e "$store/$name" ] || mv -T "$store/$name" "$work/replaced"
+# Also a link, even one to nowhere: the link makes way, what it points to stays.
+if [ -e "$store/$name" ] || [ -L "$store/$name" ]; then
+  mv -T "$store/$name" "$work/replaced"
+fi
 mv -T "$work/$name" "$store/$name"
 say "installed .eyeline/$name"

@@ -5,7 +5,7 @@
 set -euo pipefail
 
 started=$SECONDS
-step="start"
+step="preparation"
 summary=$(mktemp)
 verdict() {
   local status=$? minutes=$(((SECONDS - started) / 60)) seconds=$(((SECONDS - started) % 60))

@@ -2,6 +2,8 @@
 //!
 //! Recorded by `tests/golden/generate/record_coco_ap.py`.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 mod evaluation;
 
 use evaluation::{data, differences, eval_json};

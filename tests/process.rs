@@ -261,7 +261,8 @@ fn help_and_usage_errors_are_the_shells_kind() {
         let output = eyeline(args).output().unwrap();
         assert!(output.status.success() && output.stdout.len() > 500, "{args:?}");
     }
-    for args in [&["process"][..], &["process", "a.mp4", "--min-score", "7"], &["run", "nowhere.yml"], &["frobnicate"]] {
+    for args in [&["process"][..], &["process", "a.mp4", "--min-score", "7"], &["run", "nowhere.yml"], &["frobnicate"]]
+    {
         let output = eyeline(args).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
         assert!(output.stdout.is_empty(), "{args:?}");

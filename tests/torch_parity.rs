@@ -108,7 +108,7 @@ fn embeddings_are_of_norm_one_and_the_same_every_time() {
     let outside = [(&frames[0], BBox::new(900.0, 10.0, 950.0, 90.0)), (&frames[1], BBox::new(5.0, 5.0, 5.2, 90.0))];
     let crops = [people[0], outside[0], people[1], outside[1]];
     let (mut embedder, card) = embed::torch::open(&embed_plan()).unwrap();
-    assert_eq!(card.name, "mobilenetv2");
+    assert_eq!(card.name, "mobilenet-v2");
     let (mut first, mut second) = (Vec::new(), Vec::new());
     embedder.embed(&crops, &mut first).unwrap();
     embedder.embed(&crops, &mut second).unwrap();

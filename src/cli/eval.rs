@@ -5,9 +5,6 @@ mod files;
 mod table;
 mod tracking;
 
-#[cfg(test)]
-mod tests;
-
 use crate::eval::{mot_io::MotFormat, tracking::DEFAULT_MIN_IOU};
 use clap::{Args, ValueEnum};
 use files::{Inputs, ResultSet};
@@ -21,17 +18,19 @@ use table::Table;
 
 /// Score tracks or detections against ground truth
 ///
-/// Tracks are scored with HOTA, CLEAR and Identity, equal to TrackEval's figures; detections with COCO's average
-/// precision. One row a sequence and one for all together; several result sets stand below each other.
+/// Tracks are scored with HOTA, CLEAR and Identity, equal to TrackEval's figures;
+/// detections with COCO's average precision. There is one row for each sequence and one
+/// for all together; several result sets stand below each other.
 ///
-/// Truth is a MOTChallenge folder (SEQ/gt/gt.txt, with SEQ/seqinfo.ini where there is one) or one file. Results are a
-/// folder with SEQ.txt (detections also: SEQ/det/det.txt) or one file. All are CSV: frame,id,left,top,width,height,conf
+/// Truth is a MOTChallenge folder (SEQ/gt/gt.txt, SEQ/seqinfo.ini where there is one) or
+/// one file. Results are a folder with SEQ.txt (detections also: SEQ/det/det.txt) or one
+/// file. All are CSV: frame,id,left,top,width,height,conf,...
 ///
 /// Examples:
 ///   eyeline eval --truth MOT17/train --results out/tracks
-///   eyeline eval --truth MOT17/train --results bytetrack ocsort mine --sequences MOT17-02,MOT17-09
+///   eyeline eval --truth MOT17/train --results sort mine --sequences MOT17-02,MOT17-09
 ///   eyeline eval --truth gate/gt/gt.txt --results gate.txt --errors mistakes.csv
-///   eyeline eval --task detection --truth MOT15/train --results MOT15/train --min-score 0.3 --json
+///   eyeline eval --task detection --truth MOT15/train --results MOT15/train --json
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct EvalArgs {

@@ -4,6 +4,7 @@ use super::{
     conform::conform,
     env::Lookup,
     fault::{Fault, Faults, KeyPath},
+    models::{Classes, Models},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
     raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Threads},
     raw_track::{KnobValue, Track},
@@ -13,7 +14,10 @@ use super::{
 };
 use crate::track::settings::{Algorithm, Knob, TrackSettings};
 use serde_json::Value;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What a check may ask the machine it runs on.
 pub trait Host {
@@ -21,6 +25,8 @@ pub trait Host {
     ///
     /// Errors: why there is none, naming `input`.
     fn videos(&self, input: &str) -> Result<Vec<PathBuf>, String>;
+    /// Whether this is a file.
+    fn is_file(&self, path: &Path) -> bool;
     /// Number of CPUs this process may use, >= 1.
     fn cpus(&self) -> usize;
     /// An environment variable.
@@ -50,7 +56,7 @@ pub fn plan(raw: &Raw, host: &dyn Host) -> Result<Checked, Faults> {
 ///
 /// Errors: as for `plan`.
 pub(super) fn plan_of_tree(mut tree: Value, variables: Option<Lookup<'_>>, host: &dyn Host) -> Result<Checked, Faults> {
-    let mut faults = conform(&mut tree, &schema(), variables);
+    let mut faults = conform(&mut tree, schema(), variables);
     // What conforms can be read; should the two ever disagree, that is a fault too and no panic.
     let raw: Raw = serde_json::from_value(tree).unwrap_or_else(|error| {
         faults.push(Fault::new(KeyPath::root(), error.to_string()));
@@ -58,7 +64,7 @@ pub(super) fn plan_of_tree(mut tree: Value, variables: Option<Lookup<'_>>, host:
     });
     let (checked, meant) = meaning(&raw, host);
     faults.extend(meant);
-    if faults.is_empty() && checked.plan.streams.is_empty() {
+    if !faults.is_empty() || checked.plan.streams.is_empty() {
         faults.extend(checked.unusable.iter().cloned());
     }
     if faults.is_empty() { Ok(checked) } else { Err(Faults(faults)) }
@@ -69,24 +75,22 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
     let mut faults = Vec::new();
     let root = KeyPath::root();
     let (streams, unusable) = streams(&raw.streams, &root.key("streams"), host, &mut faults);
+    let mut models = Models { host, faults: &mut faults };
+    let classes = models.detector(&raw.detect, &root.key("detect"));
+    models.embedder(&raw.embed, &root.key("embed"));
+    let track = track(&raw.track, classes, &root.key("track"), &mut faults);
     let plan = Plan {
         streams,
-        detect: detect(&raw.detect, &root.key("detect"), &mut faults),
+        detect: detect(&raw.detect),
         embed: embed(&raw.embed),
-        track: track(&raw.track, &root.key("track"), &mut faults),
+        track,
         output: output(&raw.output),
         runtime: runtime(&raw.runtime, host),
     };
     (Checked { plan, unusable }, faults)
 }
 
-fn detect(raw: &Detect, path: &KeyPath, faults: &mut Vec<Fault>) -> DetectPlan {
-    for (index, class) in raw.classes.iter().enumerate() {
-        if let Some(first) = raw.classes[..index].iter().position(|earlier| earlier == class) {
-            let problem = format!("\"{class}\" is already classes[{first}]");
-            faults.push(Fault::new(path.key("classes").index(index), problem));
-        }
-    }
+fn detect(raw: &Detect) -> DetectPlan {
     DetectPlan {
         model: raw.model.clone(),
         input_px: match raw.input_px {
@@ -111,7 +115,7 @@ fn embed(raw: &Embed) -> Option<EmbedPlan> {
     }
 }
 
-fn track(raw: &Track, path: &KeyPath, faults: &mut Vec<Fault>) -> TrackSettings {
+fn track(raw: &Track, classes: Option<Classes<'_>>, path: &KeyPath, faults: &mut Vec<Fault>) -> TrackSettings {
     // A name that is none was reported with the schema's other words.
     let mut settings = TrackSettings::of(raw.algorithm.parse().unwrap_or(Algorithm::Eyeline));
     for (name, value) in &raw.knobs {
@@ -121,6 +125,14 @@ fn track(raw: &Track, path: &KeyPath, faults: &mut Vec<Fault>) -> TrackSettings 
         };
         let set = Knob::named(name).and_then(|knob| knob.set(&mut settings, number));
         faults.extend(set.err().map(|error| Fault::new(path.key(name), error.to_string())));
+    }
+    let path = path.key("max_absent_by_class");
+    for (class, span) in &raw.max_absent_by_class {
+        match classes.map(|classes| classes.id(class)) {
+            Some(Ok(id)) => settings.max_absent_by_class.push((id, duration(span))),
+            Some(Err(fault)) => faults.push(Fault { path: path.key(class), ..fault }),
+            None => faults.push(Fault::new(path.key(class), "the classes of this detector are not known beforehand")),
+        }
     }
     settings
 }

@@ -48,7 +48,8 @@ impl Walk<'_> {
             let problem = format!("missing, expected {}", expected(&schema["properties"][key]));
             self.faults.push(Fault::new(path.key(key), problem));
         }
-        entries.retain(|key, value| match schema["properties"].get(key) {
+        let any_key = schema.get("additionalProperties").filter(|schema| schema.is_object());
+        entries.retain(|key, value| match schema["properties"].get(key).or(any_key) {
             Some(schema) => self.value(value, schema, &path.key(key)),
             None => {
                 let hint = unknown_key_hint(key, &keys(schema), self.schema);

@@ -139,6 +139,9 @@ fn expected_kind(schema: &Value) -> String {
             (None, Some(max)) => format!("a list of at most {}", counted(max, schema)),
             (_, None) => "a list".into(),
         },
+        Some("object") if schema["additionalProperties"].is_object() => {
+            format!("a mapping of names, each to {}", expected(&schema["additionalProperties"]))
+        }
         Some("object") => format!("a mapping with {}", keys(schema).join(", ")),
         _ => "something else".into(),
     }
@@ -199,7 +202,9 @@ fn find_key(schema: &Value, key: &str, at: &str, homes: &mut Vec<String>) {
 pub(super) fn value_hint(written: &Value, schema: &Value) -> Option<String> {
     match written {
         Value::Null => schema.get("default").map(|_| "leave the key out to get its default".into()),
-        Value::String(text) if accepts(schema, &plain_scalar(text)) => Some("write it without quotes".into()),
+        Value::String(text) if *written != plain_scalar(text) && accepts(schema, &plain_scalar(text)) => {
+            Some("write it without quotes".into())
+        }
         _ if is(schema, "array") && accepts(&schema["items"], written) => {
             Some(format!("write it as a list: [{}]", written.as_str().map_or(written.to_string(), str::to_owned)))
         }
@@ -247,13 +252,13 @@ mod tests {
     fn below(node: &Map<String, Value>) -> Vec<&Value> {
         let inside = |word: &str| node.get(word).and_then(Value::as_array).into_iter().flatten();
         let properties = node.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::values);
-        properties.chain(node.get("items")).chain(inside("anyOf")).chain(inside("oneOf")).collect()
+        let any_key = node.get("additionalProperties").filter(|schema| schema.is_object());
+        properties.chain(any_key).chain(node.get("items")).chain(inside("anyOf")).chain(inside("oneOf")).collect()
     }
 
     #[test]
     fn every_word_of_the_schema_is_heeded() {
-        let schema = schema();
-        let mut nodes = vec![&schema];
+        let mut nodes = vec![schema()];
         while let Some(node) = nodes.pop() {
             let node = node.as_object().expect("a node is an object");
             for word in node.keys() {

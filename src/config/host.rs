@@ -1,7 +1,10 @@
 //! The machine that a configuration is checked on: its files, CPUs and environment variables.
 
 use super::check::Host;
-use std::{path::PathBuf, thread::available_parallelism};
+use std::{
+    path::{Path, PathBuf},
+    thread::available_parallelism,
+};
 
 /// This machine, seen from the working directory.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,6 +14,10 @@ impl Host for ThisMachine {
     fn videos(&self, input: &str) -> Result<Vec<PathBuf>, String> {
         let path = PathBuf::from(input);
         if path.exists() { Ok(vec![path]) } else { Err(format!("{input}: no such file")) }
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        path.is_file()
     }
 
     fn cpus(&self) -> usize {

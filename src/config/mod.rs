@@ -10,6 +10,7 @@ mod constraint;
 pub mod env;
 pub mod fault;
 pub mod host;
+mod models;
 pub mod plan;
 pub mod raw;
 pub mod raw_track;

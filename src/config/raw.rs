@@ -88,7 +88,7 @@ pub struct Detect {
     /// Classes to report, by name; an empty list reports all.
     #[schemars(length(max = 1024), inner(length(min = 1)))]
     pub classes: Vec<String>,
-    /// Least score of a detection.
+    /// Least score of a detection. Rather low: the tracker makes use of doubtful ones and sorts them out.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_score: f64,
     /// Non-maximum suppression: of two boxes of one class that overlap by more (IoU), the better one stays.
@@ -218,7 +218,7 @@ impl Default for Detect {
             model: "yolov3-tiny".into(),
             input_px: InputPx::Auto(Auto::Auto),
             classes: Vec::new(),
-            min_score: 0.25,
+            min_score: 0.1,
             max_iou: 0.45,
             max_batch: 4,
         }

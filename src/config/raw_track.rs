@@ -13,6 +13,9 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 pub struct Track {
     /// Name of the tracker.
     pub algorithm: String,
+    /// Where it differs from `max_absent`: how long objects of a class may be found again.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub max_absent_by_class: BTreeMap<String, Span>,
     /// Settings that differ from the algorithm's own, by the name of their knob.
     #[serde(flatten)]
     pub knobs: BTreeMap<String, KnobValue>,
@@ -30,7 +33,11 @@ pub enum KnobValue {
 
 impl Default for Track {
     fn default() -> Self {
-        Self { algorithm: Algorithm::ALL[0].name().into(), knobs: BTreeMap::new() }
+        Self {
+            algorithm: Algorithm::ALL[0].name().into(),
+            max_absent_by_class: BTreeMap::new(),
+            knobs: BTreeMap::new(),
+        }
     }
 }
 
@@ -47,7 +54,8 @@ impl JsonSchema for Track {
             "oneOf": names.collect::<Vec<_>>(),
         });
         let knobs = KNOBS.iter().map(|knob| (knob.name.to_owned(), knob_schema(knob, generator)));
-        let properties: Map<_, _> = std::iter::once(("algorithm".to_owned(), algorithm)).chain(knobs).collect();
+        let mut properties: Map<_, _> = std::iter::once(("algorithm".to_owned(), algorithm)).chain(knobs).collect();
+        properties.insert("max_absent_by_class".into(), by_class_schema(&properties["max_absent"]));
         json_schema!({ "type": "object", "properties": properties, "additionalProperties": false })
     }
 }
@@ -71,6 +79,21 @@ fn knob_schema(knob: &Knob, generator: &mut SchemaGenerator) -> Value {
     };
     schema["description"] = knob.about.into();
     schema
+}
+
+/// Class names to durations that are as `of_one`, the key for all classes.
+fn by_class_schema(of_one: &Value) -> Value {
+    let mut each = of_one.clone();
+    each["description"] = "How long objects of this class may be found again.".into();
+    if let Some(each) = each.as_object_mut() {
+        each.remove("default");
+    }
+    json!({
+        "description": "Where it differs from max_absent, by class: {person: 30s}. Needs a detector of models/zoo.yml.",
+        "type": "object",
+        "additionalProperties": each,
+        "default": {},
+    })
 }
 
 /// The shortest decimal that means the same f32, which the settings are: 0.6, not 0.6000000238418579.

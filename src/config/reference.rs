@@ -26,7 +26,7 @@ const LINE: usize = 110;
 /// The text of `pipelines/reference.yml`.
 pub fn reference_text() -> String {
     let mut out = HEADER.to_owned();
-    mapping(&schema(), "", "", &mut out);
+    mapping(schema(), "", "", &mut out);
     out
 }
 
@@ -51,7 +51,8 @@ fn mapping(schema: &Value, first: &str, indent: &str, out: &mut String) {
 /// Writes what stands behind a key's colon.
 fn entry(schema: &Value, indent: &str, out: &mut String) {
     let inner = format!("{indent}  ");
-    if let Some(section) = alternatives(schema).into_iter().find(|branch| is(branch, "object")) {
+    let is_section = |schema: &&Value| is(schema, "object") && schema.get("properties").is_some();
+    if let Some(section) = alternatives(schema).into_iter().find(is_section) {
         out.push('\n');
         mapping(section, &inner, &inner, out);
     } else if is(&schema["items"], "object") {
@@ -66,7 +67,7 @@ fn entry(schema: &Value, indent: &str, out: &mut String) {
 
 /// Lines of the comment above a key: what it means, and in brackets what it takes and its default.
 fn comment(schema: &Value, is_required: bool) -> Vec<String> {
-    let section = alternatives(schema).into_iter().any(|branch| is(branch, "object"));
+    let section = alternatives(schema).into_iter().any(|branch| branch.get("properties").is_some());
     let takes = (!section).then(|| expected(schema));
     let default = schema.get("default").filter(|_| !section).map(|default| format!("default {}", flow(default)));
     let required = is_required.then(|| "required".to_owned());
@@ -96,6 +97,10 @@ fn flow(value: &Value) -> String {
             let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/'));
             let is_text = plain_scalar(text).is_string() && !text.starts_with('-') && !text.is_empty();
             if plain && is_text { text.clone() } else { format!("{text:?}") }
+        }
+        Value::Object(entries) => {
+            let entry = |(key, value): (&String, &Value)| format!("{key}: {}", flow(value));
+            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
         }
         Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
         other => other.to_string(),

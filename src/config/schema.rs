@@ -3,10 +3,16 @@
 use super::{constraint::is, raw::Raw};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
 /// The schema by which values are checked once their variables are in: draft 2020-12, every type written out where it is
 /// used.
-pub fn schema() -> Value {
+pub fn schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(derived);
+    &SCHEMA
+}
+
+fn derived() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<Raw>().to_value();
     schema["title"] = "eyeline pipeline".into();
@@ -17,7 +23,7 @@ pub fn schema() -> Value {
 /// The schema for editors, as `eyeline schema` prints it: indented, with a newline at the end. It also takes `${NAME}`
 /// where something other than plain text is asked for.
 pub fn schema_text() -> String {
-    let mut schema = schema();
+    let mut schema = schema().clone();
     each_node(&mut schema, &mut allow_variables);
     format!("{schema:#}\n")
 }
@@ -25,18 +31,17 @@ pub fn schema_text() -> String {
 /// Calls `change` for a node and, before that, for every node below it.
 fn each_node(schema: &mut Value, change: &mut dyn FnMut(&mut Map<String, Value>)) {
     let Some(node) = schema.as_object_mut() else { return };
-    for below in node.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
-        each_node(below.1, change);
-    }
-    if let Some(below) = node.get_mut("items") {
-        each_node(below, change);
-    }
-    for word in ["anyOf", "oneOf"] {
-        node.get_mut(word)
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-            .for_each(|below| each_node(below, change));
+    for (word, below) in node.iter_mut() {
+        match (word.as_str(), below) {
+            ("properties", Value::Object(properties)) => {
+                properties.values_mut().for_each(|below| each_node(below, change))
+            }
+            ("anyOf" | "oneOf", Value::Array(branches)) => {
+                branches.iter_mut().for_each(|below| each_node(below, change))
+            }
+            ("items" | "additionalProperties", below) => each_node(below, change),
+            _ => {}
+        }
     }
     change(node);
 }
@@ -65,11 +70,12 @@ fn tidy(node: &mut Map<String, Value>) {
 
 /// Lets the values below a node be `${NAME}`, where they are scalars and not any text already.
 fn allow_variables(node: &mut Map<String, Value>) {
-    for value in node.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
-        allow_variable(value.1);
-    }
-    if let Some(items) = node.get_mut("items") {
-        allow_variable(items);
+    for (word, below) in node.iter_mut() {
+        match (word.as_str(), below) {
+            ("properties", Value::Object(properties)) => properties.values_mut().for_each(allow_variable),
+            ("items" | "additionalProperties", below) => allow_variable(below),
+            _ => {}
+        }
     }
 }
 

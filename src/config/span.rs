@@ -5,34 +5,38 @@ use std::time::Duration;
 /// What `parse` accepts, as a regular expression for editors (which must also ask for at least two characters).
 pub const PATTERN: &str = r"^(\d+(\.\d+)?h)?(\d+(\.\d+)?m)?(\d+(\.\d+)?s)?(\d+(\.\d+)?ms)?$";
 
-/// Units from large to small, seconds.
-const UNITS: [(&str, f64); 4] = [("h", 3600.0), ("m", 60.0), ("s", 1.0), ("ms", 0.001)];
+/// Units from large to small, nanoseconds.
+const UNITS: [(&str, f64); 4] = [("h", 3.6e12), ("m", 6e10), ("s", 1e9), ("ms", 1e6)];
 
-/// Longest duration that makes sense anywhere in a pipeline: ten years.
-const MAX_SECS: f64 = 10.0 * 365.25 * 86_400.0;
+/// Longest part of a duration that makes sense anywhere in a pipeline, nanoseconds: about ten years.
+const MAX_NANOS: f64 = 3e17;
 
 /// The duration `text` says: numbers with h, m, s and ms, each at most once and in this order. `None` if it says none.
 pub fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
-    let mut seconds = 0.0;
+    let mut nanos = 0;
     let mut units = UNITS.iter();
     while !rest.is_empty() {
         let (number, after) = rest.split_at(rest.find(|c: char| c.is_ascii_alphabetic())?);
         let (unit, after) = after.split_at(after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len()));
-        let (_, unit_secs) = units.find(|(name, _)| *name == unit)?;
-        seconds += decimal(number)? * unit_secs;
+        let (_, unit_nanos) = units.find(|(name, _)| *name == unit)?;
+        let part = (decimal(number)? * unit_nanos).round();
+        // Parts are summed as integers: a sum of f64 loses nanoseconds beyond a hundred days.
+        nanos += if part <= MAX_NANOS { part as u64 } else { return None };
         rest = after;
     }
-    let sound = !text.is_empty() && seconds <= MAX_SECS;
-    sound.then(|| Duration::from_nanos((seconds * 1e9).round() as u64))
+    (!text.is_empty()).then(|| Duration::from_nanos(nanos))
 }
 
-/// The shortest text that `parse` reads back.
+/// The duration as text that `parse` reads back, to the millisecond.
 pub fn text(duration: Duration) -> String {
     let millis = duration.as_millis();
-    let parts =
-        [(millis / 3_600_000, "h"), (millis / 60_000 % 60, "m"), (millis / 1000 % 60, "s"), (millis % 1000, "ms")];
-    let text: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    if (1..1000).contains(&millis) {
+        return format!("{millis}ms");
+    }
+    let seconds = (millis % 60_000) as f64 / 1e3;
+    let parts = [((millis / 3_600_000) as f64, "h"), ((millis / 60_000 % 60) as f64, "m"), (seconds, "s")];
+    let text: String = parts.iter().filter(|(n, _)| *n > 0.0).map(|(n, unit)| format!("{n}{unit}")).collect();
     if text.is_empty() { "0s".into() } else { text }
 }
 
@@ -76,6 +80,15 @@ mod tests {
         ];
         for (text, millis) in cases {
             assert_eq!(parse(text), millis.map(Duration::from_millis), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_shortly() {
+        let cases =
+            [(0, "0s"), (50, "50ms"), (1900, "1.9s"), (60_000, "1m"), (86_400_000, "24h"), (3_661_001, "1h1m1.001s")];
+        for (millis, expected) in cases {
+            assert_eq!(text(Duration::from_millis(millis)), expected);
         }
     }
 

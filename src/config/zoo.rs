@@ -190,7 +190,8 @@ impl Zoo {
     /// A word that is neither an entry nor looks like a path is an error that names the nearest entry.
     pub fn locate(&self, model: &str, task: Task) -> Result<Located<'_>, String> {
         let instead = || {
-            self.nearest(model, task).map_or(String::new(), |name| format!("; did you mean {name:?}, or the path of a file?"))
+            self.nearest(model, task)
+                .map_or(String::new(), |name| format!("; did you mean {name:?}, or the path of a file?"))
         };
         match self.find(model) {
             Some(entry) if entry.task == task => Ok(Located::Entry(entry)),
@@ -251,10 +252,17 @@ mod tests {
             assert!(!entry.files.is_empty(), "{name} has no files");
             for file in &entry.files {
                 let digest = &file.sha256;
-                assert!(digest.len() == 64 && digest.bytes().all(|b| b"0123456789abcdef".contains(&b)), "{name}: {digest}");
+                assert!(
+                    digest.len() == 64 && digest.bytes().all(|b| b"0123456789abcdef".contains(&b)),
+                    "{name}: {digest}"
+                );
                 assert_eq!(zoo.find_by_sha256(digest).map(|found| &found.name), Some(name));
             }
-            assert_eq!(entry.task == Task::Detect, entry.head.is_some(), "{name}: a detector, and only one, has a head");
+            assert_eq!(
+                entry.task == Task::Detect,
+                entry.head.is_some(),
+                "{name}: a detector, and only one, has a head"
+            );
             if let Some(list) = &entry.classes {
                 assert!(zoo.classes(list).is_some(), "{name}: no list of classes {list:?}");
             }
@@ -275,20 +283,25 @@ mod tests {
         let zoo = Zoo::builtin();
         assert!(zoo.find("yolo3-tiny").is_none());
         assert_eq!(zoo.nearest("Yolo3-tiny", Task::Detect), Some("yolov3-tiny"));
-        assert_eq!(zoo.nearest("yolov3-tiny", Task::Embed), Some("mobilenetv2"));
+        assert_eq!(zoo.nearest("yolov3-tiny", Task::Embed), Some("mobilenet-v2"));
     }
 
     #[test]
     fn a_model_is_a_name_or_a_path() {
         let zoo = Zoo::builtin();
-        assert!(matches!(zoo.locate("yolov3-tiny", Task::Detect), Ok(Located::Entry(entry)) if entry.name == "yolov3-tiny"));
+        assert!(
+            matches!(zoo.locate("yolov3-tiny", Task::Detect), Ok(Located::Entry(entry)) if entry.name == "yolov3-tiny")
+        );
         for path in ["a.weights", "./a", "/models/a", "yolov3-tiny.cfg"] {
-            assert!(matches!(zoo.locate(path, Task::Detect), Ok(Located::File(file)) if file == Path::new(path)), "{path}");
+            assert!(
+                matches!(zoo.locate(path, Task::Detect), Ok(Located::File(file)) if file == Path::new(path)),
+                "{path}"
+            );
         }
         let error = zoo.locate("yolov4-tiny", Task::Detect).unwrap_err();
         assert_eq!(error, "no such model; did you mean \"yolov3-tiny\", or the path of a file?");
         let error = zoo.locate("yolov3-tiny", Task::Embed).unwrap_err();
-        assert_eq!(error, "is not for this task; did you mean \"mobilenetv2\", or the path of a file?");
+        assert_eq!(error, "is not for this task; did you mean \"mobilenet-v2\", or the path of a file?");
     }
 
     #[test]

@@ -45,8 +45,9 @@ pub(super) fn load(plan: &DetectPlan, device: Device) -> Result<Loaded, InferErr
     let entry = files.entry;
     let size = plan.input_px.map(|px| ImageSize { width: px, height: px }).or(entry.map(|entry| entry.input.size()));
     let cfg = files.parse_cfg(size).map_err(fail)?;
-    let folded = weights::folded(&cfg, &files.weights.bytes)
-        .map_err(|error| fail(format!("{}: {error}; run `make setup` or give its own cfg", files.weights.path.display())))?;
+    let folded = weights::folded(&cfg, &files.weights.bytes).map_err(|error| {
+        fail(format!("{}: {error}; run `make setup` or give its own cfg", files.weights.path.display()))
+    })?;
     let classes = files.class_names(&cfg).map_err(fail)?;
     let network = DarknetNetwork::new(&cfg, &folded, device).map_err(|error| torch_error(&plan.model, error))?;
     let spec = entry.map(|entry| &entry.input);
@@ -167,8 +168,13 @@ impl Files {
 fn pair(path: &Path) -> Result<(PathBuf, PathBuf), String> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("weights" | "cfg") => Ok((path.with_extension("weights"), path.with_extension("cfg"))),
-        _ if !path.exists() => Err(format!("{} is not there; give a Darknet .weights file or a name of the zoo", path.display())),
-        _ => Err(format!("{} is no kind of model eyeline can run, expected a Darknet .weights file with its .cfg beside it", path.display())),
+        _ if !path.exists() => {
+            Err(format!("{} is not there; give a Darknet .weights file or a name of the zoo", path.display()))
+        }
+        _ => Err(format!(
+            "{} is no kind of model eyeline can run, expected a Darknet .weights file with its .cfg beside it",
+            path.display()
+        )),
     }
 }
 

@@ -87,7 +87,11 @@ mod tests {
         let cases: [(&str, Vec<Detection>, Vec<Detection>); 9] = [
             ("empty", vec![], vec![]),
             ("one", vec![det(0.0, 10.0, 0, 0.5)], vec![det(0.0, 10.0, 0, 0.5)]),
-            ("the better of two stays", vec![det(0.0, 10.0, 0, 0.5), det(1.0, 10.0, 0, 0.6)], vec![det(1.0, 10.0, 0, 0.6)]),
+            (
+                "the better of two stays",
+                vec![det(0.0, 10.0, 0, 0.5), det(1.0, 10.0, 0, 0.6)],
+                vec![det(1.0, 10.0, 0, 0.6)],
+            ),
             (
                 "classes do not suppress one another",
                 vec![det(0.0, 10.0, 0, 0.5), det(1.0, 10.0, 1, 0.6)],
@@ -111,7 +115,13 @@ mod tests {
             ("of equals one stays", vec![det(0.0, 10.0, 0, 0.5); 3], vec![det(0.0, 10.0, 0, 0.5)]),
             (
                 "what is not finite goes",
-                vec![det(0.0, 10.0, 0, f32::NAN), det(f32::NAN, 10.0, 0, 0.9), unsound, infinite, det(50.0, 10.0, 0, 0.1)],
+                vec![
+                    det(0.0, 10.0, 0, f32::NAN),
+                    det(f32::NAN, 10.0, 0, 0.9),
+                    unsound,
+                    infinite,
+                    det(50.0, 10.0, 0, 0.1),
+                ],
                 vec![det(50.0, 10.0, 0, 0.1)],
             ),
         ];
@@ -122,7 +132,8 @@ mod tests {
 
     #[test]
     fn keeps_the_best_when_there_are_too_many() {
-        let mut detections: Vec<_> = (0..10u16).map(|i| det(20.0 * f32::from(i), 10.0, 0, 0.1 * f32::from(i))).collect();
+        let mut detections: Vec<_> =
+            (0..10u16).map(|i| det(20.0 * f32::from(i), 10.0, 0, 0.1 * f32::from(i))).collect();
         suppress(&mut detections, &NmsSettings { max_iou: 0.5, max_detections: 3 });
         assert_eq!(detections.iter().map(|d| d.bbox.left).collect::<Vec<_>>(), [180.0, 160.0, 140.0]);
     }

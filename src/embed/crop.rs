@@ -103,7 +103,8 @@ mod tests {
             (BBox::new(0.0, 0.0, inf, 10.0), None),
         ];
         for (bbox, expected) in cases {
-            let expected = expected.map(|(left, top, width, height)| CropArea { left, top, size: ImageSize { width, height } });
+            let expected =
+                expected.map(|(left, top, width, height)| CropArea { left, top, size: ImageSize { width, height } });
             assert_eq!(CropArea::inside(&bbox, FRAME), expected, "{bbox:?}");
         }
         assert_eq!(CropArea::inside(&BBox::new(0.0, 0.0, 5.0, 5.0), ImageSize { width: 0, height: 0 }), None);

@@ -1,6 +1,9 @@
 //! Embedder on libtorch: crops, network, one vector a crop.
 
-use super::{Embedder, Embedding, crop::{CropArea, Cropper}};
+use super::{
+    Embedder, Embedding,
+    crop::{CropArea, Cropper},
+};
 use crate::{
     config::{
         plan::EmbedPlan,
@@ -49,7 +52,8 @@ impl TorchEmbedder {
         let device = device.open().map_err(on_torch)?;
         let (file, entry) = read(&plan.model).map_err(fail)?;
         let input = entry.input.clone();
-        let weights = StateDict::read(&file.bytes).map_err(|error| fail(format!("{}: {error}", file.path.display())))?;
+        let weights =
+            StateDict::read(&file.bytes).map_err(|error| fail(format!("{}: {error}", file.path.display())))?;
         let shape = [USUAL_CROPS, 3, i64::from(input.height), i64::from(input.width)];
         let network = MobileNetV2::new(&weights, device, shape).map_err(|error| match error {
             BuildError::Torch(error) => on_torch(error),

@@ -9,8 +9,8 @@
 
 use super::{
     exact_box::{ExactBox, iou_matrix},
-    mot_io::{MotFormat, MotRows, PEDESTRIAN, ResultRow, TruthRow},
-    sequence::{by_frame, is_distractor},
+    mot_io::{MotError, MotFormat, MotRows, PEDESTRIAN, ResultRow, TruthRow},
+    sequence::{by_frame, check_frames, is_distractor},
 };
 use ndarray::Array2;
 use serde::Serialize;
@@ -73,11 +73,16 @@ pub struct DetectionScores {
 }
 
 /// The frames of a sequence for each class that has boxes to find, by ascending class.
+///
+/// `length`: number of frames where it is known; a row beyond it is an error.
 pub fn frames_by_class(
     truth: &MotRows<TruthRow>,
     results: &MotRows<ResultRow>,
     format: MotFormat,
-) -> BTreeMap<i64, Vec<DetectionFrame>> {
+    length: Option<u64>,
+) -> Result<BTreeMap<i64, Vec<DetectionFrame>>, MotError> {
+    check_frames(&truth.path, truth.rows.iter().map(|row| (row.line, row.frame)), length)?;
+    check_frames(&results.path, results.rows.iter().map(|row| (row.line, row.frame)), length)?;
     let has_classes = format != MotFormat::Mot15;
     let to_find = |row: &TruthRow| !has_classes || row.considered;
     let classes: BTreeSet<i64> = truth.rows.iter().filter(|row| to_find(row)).map(|row| row.class).collect();
@@ -100,7 +105,7 @@ pub fn frames_by_class(
         frame
     };
     let frames = |class| numbers.iter().map(|number| frame(class, number)).collect();
-    classes.into_iter().map(|class| (class, frames(class))).collect()
+    Ok(classes.into_iter().map(|class| (class, frames(class))).collect())
 }
 
 /// Scores one class over all `frames`; those of several sequences are simply put together.
@@ -285,7 +290,7 @@ mod tests {
             MotRows::parse_results(Path::new("det.txt"), b"1,-1,0,0,10,10,0.9\n1,-1,0,0,9,9,0.9,3\n").unwrap();
         for (format, truth, ignored, detections) in [(MotFormat::Mot15, 4, 0, 2), (MotFormat::Mot17, 1, 2, 1)] {
             let (file, _) = MotRows::parse_truth(Path::new("gt.txt"), rows.as_bytes(), Some(format), "s").unwrap();
-            let classes = frames_by_class(&file, &results, format);
+            let classes = frames_by_class(&file, &results, format, Some(1)).unwrap();
             assert_eq!(classes.keys().collect::<Vec<_>>(), [&PEDESTRIAN]);
             let frame = &classes[&PEDESTRIAN][0];
             let got = (frame.truth.len(), frame.ignored.len(), frame.detections.len());

@@ -18,7 +18,7 @@ use std::{
 };
 
 /// person on vehicle, static person, distractor, reflection.
-pub(super) const DISTRACTORS: [i64; 4] = [2, 7, 8, 12];
+const DISTRACTORS: [i64; 4] = [2, 7, 8, 12];
 /// A distractor in MOT20 only.
 const NON_MOT_VEHICLE: i64 = 6;
 /// MOT17 and MOT20 number their classes 1..=13.
@@ -164,7 +164,8 @@ pub(super) fn is_distractor(class: i64, format: MotFormat) -> bool {
 }
 
 fn check_truth(file: &MotRows<TruthRow>, format: MotFormat, length: Option<u64>) -> Result<(), MotError> {
-    check_ids(&file.path, file.rows.iter().map(|row| (row.line, row.frame, row.id)), length)?;
+    check_frames(&file.path, file.rows.iter().map(|row| (row.line, row.frame)), length)?;
+    check_ids(&file.path, file.rows.iter().map(|row| (row.line, row.frame, row.id)))?;
     let unknown = file.rows.iter().find(|row| !(1..=LAST_CLASS).contains(&row.class));
     match unknown.filter(|_| format != MotFormat::Mot15) {
         Some(row) => Err(wrong(&file.path, row.line, "class", "1 to 13", row.class)),
@@ -177,7 +178,8 @@ fn check_results(file: &MotRows<ResultRow>, format: MotFormat, length: Option<u6
         let expected = "a track's id, 0 or more (a file of detections is scored as such, not as tracks)";
         return Err(wrong(&file.path, row.line, "id", expected, row.id));
     }
-    check_ids(&file.path, file.rows.iter().map(|row| (row.line, row.frame, row.id)), length)?;
+    check_frames(&file.path, file.rows.iter().map(|row| (row.line, row.frame)), length)?;
+    check_ids(&file.path, file.rows.iter().map(|row| (row.line, row.frame, row.id)))?;
     let other = file.rows.iter().find(|row| row.class != PEDESTRIAN);
     match other.filter(|_| format != MotFormat::Mot15) {
         Some(row) => Err(wrong(&file.path, row.line, "class", "1 or -1: only pedestrians are scored", row.class)),
@@ -185,13 +187,10 @@ fn check_results(file: &MotRows<ResultRow>, format: MotFormat, length: Option<u6
     }
 }
 
-/// Every frame within the length, no id twice in a frame.
-fn check_ids(path: &Path, rows: impl Iterator<Item = (usize, u64, i64)>, length: Option<u64>) -> Result<(), MotError> {
+/// No id twice in a frame.
+fn check_ids(path: &Path, rows: impl Iterator<Item = (usize, u64, i64)>) -> Result<(), MotError> {
     let mut line_of = HashMap::new();
     for (line, frame, id) in rows {
-        if let Some(length) = length.filter(|&length| frame > length) {
-            return Err(wrong(path, line, "frame", &format!("1 to {length}, the sequence's length"), frame));
-        }
         if let Some(first_line) = line_of.insert((frame, id), line) {
             return Err(MotError::RepeatedId { path: path.to_owned(), line, first_line, frame, id });
         }
@@ -199,7 +198,20 @@ fn check_ids(path: &Path, rows: impl Iterator<Item = (usize, u64, i64)>, length:
     Ok(())
 }
 
-pub(super) fn wrong(path: &Path, line: usize, column: &'static str, expected: &str, got: impl ToString) -> MotError {
+/// Every frame within the length, where that is known. `rows`: line and frame.
+pub(super) fn check_frames(
+    path: &Path,
+    mut rows: impl Iterator<Item = (usize, u64)>,
+    length: Option<u64>,
+) -> Result<(), MotError> {
+    let Some(length) = length else { return Ok(()) };
+    match rows.find(|&(_, frame)| frame > length) {
+        Some((line, frame)) => Err(wrong(path, line, "frame", &format!("1 to {length}, the sequence's length"), frame)),
+        None => Ok(()),
+    }
+}
+
+fn wrong(path: &Path, line: usize, column: &'static str, expected: &str, got: impl ToString) -> MotError {
     MotError::Value { path: path.to_owned(), line, column, expected: expected.to_owned(), got: got.to_string() }
 }
 
@@ -214,4 +226,88 @@ pub(super) fn by_frame<R>(rows: &[R], frame: impl Fn(&R) -> u64) -> BTreeMap<u64
 
 fn ascending(ids: impl Iterator<Item = i64>) -> Vec<i64> {
     ids.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(truth: &str, results: &str, format: MotFormat, length: Option<u64>) -> Result<Sequence, String> {
+        let parse = || {
+            let (truth, _) = MotRows::parse_truth(Path::new("gt.txt"), truth.as_bytes(), Some(format), "s")?;
+            let results = MotRows::parse_results(Path::new("res.txt"), results.as_bytes())?;
+            Sequence::new(&truth, &results, format, length)
+        };
+        parse().map_err(|e: MotError| e.to_string())
+    }
+
+    /// A pedestrian, one with a zero mark, a static person, a car, a non-MOT vehicle; a result on each of them.
+    const STREET: &str = "1,1,0,0,10,10,1,1,1\n1,2,50,0,10,10,0,1,1\n1,3,100,0,10,10,0,7,1\n1,4,150,0,10,10,0,3,1\n1,5,200,0,10,10,0,6,1\n";
+    const FOUND: &str =
+        "1,11,0,0,10,10,1\n1,12,50,0,10,10,1\n1,13,100,0,10,10,1\n1,14,150,0,10,10,1\n1,15,200,0,10,10,1\n";
+
+    #[test]
+    fn each_format_leaves_out_its_own() {
+        let cases = [
+            (MotFormat::Mot15, vec![1], vec![11, 12, 13, 14, 15]),
+            (MotFormat::Mot17, vec![1], vec![11, 12, 14, 15]),
+            (MotFormat::Mot20, vec![1], vec![11, 12, 14]),
+        ];
+        for (format, truth, results) in cases {
+            let sequence = build(STREET, FOUND, format, None).unwrap();
+            assert_eq!((&sequence.truth_ids, &sequence.result_ids), (&truth, &results), "{format:?}");
+            let frame = &sequence.frames[0];
+            assert_eq!(frame.similarity.dim(), (truth.len(), results.len()));
+            assert_eq!((frame.similarity[(0, 0)], frame.results[0].track), (1.0, 0));
+        }
+    }
+
+    #[test]
+    fn a_result_nearer_to_a_pedestrian_stays_though_a_distractor_overlaps() {
+        let truth = "1,1,0,0,10,10,1,1,1\n1,2,0,1,10,10,0,8,1\n";
+        let sequence = build(truth, "1,5,0,0,10,10,1\n", MotFormat::Mot17, None).unwrap();
+        assert_eq!(sequence.result_boxes(), 1);
+        // With a second result, one of the two has to take the distractor, and goes with it.
+        let sequence = build(truth, "1,5,0,0,10,10,1\n1,6,0,2,10,10,1\n", MotFormat::Mot17, None).unwrap();
+        assert_eq!(sequence.result_ids, [5]);
+    }
+
+    #[test]
+    fn length_is_given_or_up_to_the_last_row() {
+        let truth = "3,1,0,0,10,10,1\n";
+        let length = |results, given| build(truth, results, MotFormat::Mot15, given).unwrap().length;
+        assert_eq!(length("", None), 3);
+        assert_eq!(length("7,1,0,0,10,10,1", None), 7);
+        assert_eq!(length("", Some(20)), 20);
+        let sequence = build(truth, "7,1,0,0,10,10,1", MotFormat::Mot15, None).unwrap();
+        assert_eq!(sequence.frames.iter().map(|frame| frame.number).collect::<Vec<_>>(), [3, 7]);
+    }
+
+    #[test]
+    fn faults_name_file_and_line() {
+        let good = "1,1,0,0,10,10,1,1,1\n";
+        let cases = [
+            (
+                good,
+                "1,4,0,0,1,1,1\n2,4,0,0,1,1,1\n1,4,0,0,1,1,1",
+                "res.txt line 3: id 4 is in frame 1 already (line 1)",
+            ),
+            (good, "10,4,0,0,1,1,1", "res.txt line 1, frame: expected 1 to 9, the sequence's length, got \"10\""),
+            (
+                good,
+                "1,4,0,0,1,1,1,3",
+                "res.txt line 1, class: expected 1 or -1: only pedestrians are scored, got \"3\"",
+            ),
+            (
+                good,
+                "1,-1,0,0,1,1,1",
+                "res.txt line 1, id: expected a track's id, 0 or more (a file of detections is scored as such, not as tracks), got \"-1\"",
+            ),
+            ("1,1,0,0,10,10,1,14,1", "", "gt.txt line 1, class: expected 1 to 13, got \"14\""),
+            ("1,1,0,0,1,1,1,1,1\n1,1,0,0,1,1,1,1,1", "", "gt.txt line 2: id 1 is in frame 1 already (line 1)"),
+        ];
+        for (truth, results, expected) in cases {
+            assert_eq!(build(truth, results, MotFormat::Mot17, Some(9)).unwrap_err(), expected);
+        }
+    }
 }

@@ -30,8 +30,7 @@ impl LetterBox {
         let down = f64::from(model.height) / f64::from(source.height);
         let scale = across.min(down);
         let side = |source: u32, model: u32| ((f64::from(source) * scale).round() as u32).clamp(1, model);
-        let drawn =
-            ImageSize { width: side(source.width, model.width), height: side(source.height, model.height) };
+        let drawn = ImageSize { width: side(source.width, model.width), height: side(source.height, model.height) };
         Some(Self {
             source,
             drawn,
@@ -187,7 +186,10 @@ mod pixels {
             frame.pixels = Arc::new(OwnedPixels { data, stride: 64 * 3 });
             let error = boxer.draw(1, &frame).unwrap_err();
             assert_eq!(error, PreprocessError::Truncated { got: 6143, expected: 6144 });
-            assert_eq!(boxer.draw(0, &plain(0, 5, [0; 3], 0)).unwrap_err().to_string(), "a picture of 0x5 pixels cannot be resized");
+            assert_eq!(
+                boxer.draw(0, &plain(0, 5, [0; 3], 0)).unwrap_err().to_string(),
+                "a picture of 0x5 pixels cannot be resized"
+            );
             assert!(boxer.draw(1, &plain(64, 32, [1, 2, 3], 0)).is_ok());
         }
 

@@ -3,7 +3,17 @@
 pub mod jsonl;
 pub mod lines;
 pub mod mot;
+#[cfg(feature = "opencv")]
+pub mod overlay;
+pub mod palette;
+pub mod placement;
 pub mod summary;
+pub mod trails;
+#[cfg(all(feature = "gst", feature = "opencv"))]
+pub mod video;
+#[cfg(feature = "gst")]
+mod video_encode;
+pub mod zone_fill;
 
 use crate::pipeline::flow::Analyzed;
 use std::{io, path::PathBuf};
@@ -19,7 +29,7 @@ pub enum SinkError {
         /// What the system said.
         source: io::Error,
     },
-    /// The video could not be encoded or written.
+    /// The video could not be drawn, encoded or written.
     #[error("{}: {problem}", path.display())]
     Video {
         /// The file.

@@ -1,11 +1,17 @@
 //! Where frames come from. A source is synchronous and knows no channel; `pipeline` runs one thread around each.
 
+pub mod container;
 #[cfg(feature = "gst")]
 pub mod gst;
+#[cfg(feature = "gst")]
+mod gst_decode;
+#[cfg(feature = "gst")]
+mod gst_faults;
 #[cfg(feature = "gst")]
 pub mod gst_frame;
 pub mod inputs;
 pub mod synthetic;
+pub mod timeline;
 
 use crate::frame::{Frame, ImageSize};
 use std::time::Duration;

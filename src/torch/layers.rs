@@ -75,8 +75,7 @@ impl ConvLayer {
             }
             Weight::Plain(weight) => {
                 let Geometry { stride, padding, groups } = self.geometry;
-                let output =
-                    input.f_conv2d(weight, Some(&self.bias), [stride; 2], [padding; 2], [1, 1], groups)?;
+                let output = input.f_conv2d(weight, Some(&self.bias), [stride; 2], [padding; 2], [1, 1], groups)?;
                 (output, self.activation)
             }
         };
@@ -147,7 +146,8 @@ mod tests {
     #[test]
     fn packed_and_plain_convolutions_agree() {
         // (inputs, filters, kernel, stride, padding, groups)
-        let cases = [(3, 8, 3, 1, 1, 1), (8, 16, 1, 1, 0, 1), (16, 16, 3, 2, 1, 16), (8, 8, 3, 2, 1, 2), (4, 6, 5, 1, 2, 1)];
+        let cases =
+            [(3, 8, 3, 1, 1, 1), (8, 16, 1, 1, 0, 1), (16, 16, 3, 2, 1, 16), (8, 8, 3, 2, 1, 2), (4, 6, 5, 1, 2, 1)];
         for (inputs, filters, kernel, stride, padding, groups) in cases {
             let shape = [filters, inputs / groups, kernel, kernel];
             let weights = scrambled(shape.iter().product()).iter().map(|w| w / 20.0).collect();
@@ -182,7 +182,13 @@ mod tests {
             for (index, x) in inputs.into_iter().enumerate() {
                 let expected = match activation {
                     Activation::Linear => x,
-                    Activation::Leaky => if x < 0.0 { 0.1 * x } else { x },
+                    Activation::Leaky => {
+                        if x < 0.0 {
+                            0.1 * x
+                        } else {
+                            x
+                        }
+                    }
                     Activation::Relu => x.max(0.0),
                     Activation::Relu6 => x.clamp(0.0, 6.0),
                     Activation::Logistic => logistic(x),

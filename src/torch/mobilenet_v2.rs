@@ -119,7 +119,14 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     /// A convolution named `conv` followed by the batch normalization `norm`.
-    fn conv(&mut self, conv: &str, norm: &str, shape: [usize; 4], stride: i64, activation: Activation) -> Result<ConvLayer, BuildError> {
+    fn conv(
+        &mut self,
+        conv: &str,
+        norm: &str,
+        shape: [usize; 4],
+        stride: i64,
+        activation: Activation,
+    ) -> Result<ConvLayer, BuildError> {
         let [scale, shift] = [".weight", ".bias"].map(|part| self.weights.get(&format!("{norm}{part}"), &shape[..1]));
         self.folded(conv, norm, shape, stride, activation, (scale?, shift?))
     }
@@ -156,7 +163,14 @@ impl Maker<'_> {
         Ok(layer)
     }
 
-    fn block(&mut self, prefix: &str, inputs: usize, expansion: usize, outputs: usize, stride: i64) -> Result<Block, BuildError> {
+    fn block(
+        &mut self,
+        prefix: &str,
+        inputs: usize,
+        expansion: usize,
+        outputs: usize,
+        stride: i64,
+    ) -> Result<Block, BuildError> {
         let hidden = inputs * expansion;
         let name = |part: usize| format!("{prefix}{part}");
         let expand = if expansion == 1 {

@@ -68,7 +68,8 @@ pub struct Pickle {
 impl Pickle {
     /// Reads one pickle from the start of `bytes`; also says how many bytes it took.
     pub fn read(bytes: &[u8]) -> Result<(Self, usize), PickleError> {
-        let mut machine = Machine { bytes, at: 0, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
+        let mut machine =
+            Machine { bytes, at: 0, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
         loop {
             if let Some(root) = machine.step()? {
                 return Ok((Self { nodes: machine.nodes, root }, machine.at));

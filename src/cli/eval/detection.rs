@@ -6,7 +6,7 @@ use super::{
 };
 use crate::eval::{
     average_precision::{DetectionFrame, DetectionScores, OperatingPoint, evaluate, frames_by_class},
-    mot_io::PEDESTRIAN,
+    mot_io::{MotError, PEDESTRIAN},
 };
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +44,7 @@ struct Row<'a> {
 /// Scores every result set.
 pub fn report(args: &EvalArgs, inputs: &Inputs) -> anyhow::Result<Report> {
     let at = OperatingPoint { min_score: args.min_score.unwrap_or(DEFAULT_MIN_SCORE), min_iou: args.min_iou };
-    let frames: Vec<Vec<Classes>> = inputs.sets.iter().map(|set| frames_of(set, inputs)).collect();
+    let frames: Vec<Vec<Classes>> = inputs.sets.iter().map(|set| frames_of(set, inputs)).collect::<Result<_, _>>()?;
     let mut rows = Vec::new();
     for (index, sequence) in inputs.sequences.iter().enumerate() {
         for (set, frames) in inputs.sets.iter().zip(&frames) {
@@ -57,9 +57,9 @@ pub fn report(args: &EvalArgs, inputs: &Inputs) -> anyhow::Result<Report> {
     Ok(Report { table: table(&rows, inputs.sets.len()), json: json_report(&rows, inputs, at) })
 }
 
-fn frames_of(set: &ResultSet, inputs: &Inputs) -> Vec<Classes> {
+fn frames_of(set: &ResultSet, inputs: &Inputs) -> Result<Vec<Classes>, MotError> {
     let pairs = inputs.sequences.iter().zip(&set.files);
-    pairs.map(|(truth, results)| frames_by_class(&truth.truth, results, truth.format)).collect()
+    pairs.map(|(truth, results)| frames_by_class(&truth.truth, results, truth.format, truth.length)).collect()
 }
 
 /// Scores each class over all frames of the sequences together.

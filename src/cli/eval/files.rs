@@ -38,6 +38,9 @@ pub struct Inputs {
 
 impl Inputs {
     pub fn find(args: &EvalArgs) -> anyhow::Result<Self> {
+        for path in args.results.iter().chain([&args.truth]) {
+            ensure!(path.exists(), "{}: no such file or folder", path.display());
+        }
         let found = find_truth(&args.truth)?;
         let places = choose(found, args)?;
         let mut notes = Vec::new();

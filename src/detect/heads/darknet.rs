@@ -195,7 +195,10 @@ mod tests {
             [0.0, 0.0, 0.0, 0.0, 9.0, nan, nan, nan],
         ];
         for case in cases {
-            assert!(decode(&head(), &grid_with(0, 0, 0, case), &wanted(0.0)).iter().all(|d| d.score < 1e-6), "{case:?}");
+            assert!(
+                decode(&head(), &grid_with(0, 0, 0, case), &wanted(0.0)).iter().all(|d| d.score < 1e-6),
+                "{case:?}"
+            );
         }
         let sure = [0.0, 0.0, 0.0, 0.0, inf, inf, nan, -inf];
         assert_eq!(decode(&head(), &grid_with(0, 0, 0, sure), &wanted(1.0))[0].score, 1.0);

@@ -272,17 +272,41 @@ mod tests {
                 "[net]\n\n# comment\n[convolutional]\nactivation=tanh\n",
                 "line 5, [convolutional]: activation = \"tanh\", expected one of linear, leaky, relu, relu6, logistic, swish, mish",
             ),
-            ("[net]\n[convolutional]\nfilters=0\n", "line 3, [convolutional]: filters = 0, expected a whole number from 1 to 65536"),
-            ("[net]\n[convolutional]\nsize=900\n", "line 2, [convolutional]: the input is too small for this layer, or its output too large"),
+            (
+                "[net]\n[convolutional]\nfilters=0\n",
+                "line 3, [convolutional]: filters = 0, expected a whole number from 1 to 65536",
+            ),
+            (
+                "[net]\n[convolutional]\nsize=900\n",
+                "line 2, [convolutional]: the input is too small for this layer, or its output too large",
+            ),
             ("[net]\n[convolutional]\ndilation=2\n", "line 3, [convolutional]: dilation = 2 is not supported (only 1)"),
-            ("[net]\n[convolutional]\nfilters=4\ngroups=3\n[convolutional]\ngroups=3\n", "line 4, [convolutional]: 3 input and 4 output channels do not split into 3 groups"),
-            ("[net]\n[route]\nlayers=-1\n", "line 3, [route]: layers = -1 is no layer before this one, which is number 0"),
+            (
+                "[net]\n[convolutional]\nfilters=4\ngroups=3\n[convolutional]\ngroups=3\n",
+                "line 4, [convolutional]: 3 input and 4 output channels do not split into 3 groups",
+            ),
+            (
+                "[net]\n[route]\nlayers=-1\n",
+                "line 3, [route]: layers = -1 is no layer before this one, which is number 0",
+            ),
             ("[net]\n[route]\n", "line 2, [route]: layers is missing, expected layer numbers"),
-            ("[net]\n[dropout]\n[route]\nlayers=0\ngroup_id=1\n", "line 5, [route]: group_id = 1, expected less than groups = 1"),
-            ("[net]\n[maxpool]\nsize=2\nstride=2\n[shortcut]\nfrom=-2\n", "line 6, [shortcut]: from = -2 is no layer before this one, which is number 1"),
-            ("[net]\n[yolo]\nanchors=1,2,3\nmask=0\n", "line 3, [yolo]: anchors: expected an even count of numbers above 0"),
+            (
+                "[net]\n[dropout]\n[route]\nlayers=0\ngroup_id=1\n",
+                "line 5, [route]: group_id = 1, expected less than groups = 1",
+            ),
+            (
+                "[net]\n[maxpool]\nsize=2\nstride=2\n[shortcut]\nfrom=-2\n",
+                "line 6, [shortcut]: from = -2 is no layer before this one, which is number 1",
+            ),
+            (
+                "[net]\n[yolo]\nanchors=1,2,3\nmask=0\n",
+                "line 3, [yolo]: anchors: expected an even count of numbers above 0",
+            ),
             ("[net]\n[yolo]\nanchors=1,2\nmask=1\n", "line 4, [yolo]: mask holds 1, but there are 1 anchors"),
-            ("[net]\n[yolo]\nanchors=1,2\nmask=0\nclasses=80\n", "line 5, [yolo]: the layer before gives 3 channels, 80 classes and 1 anchors need filters = 85"),
+            (
+                "[net]\n[yolo]\nanchors=1,2\nmask=0\nclasses=80\n",
+                "line 5, [yolo]: the layer before gives 3 channels, 80 classes and 1 anchors need filters = 85",
+            ),
             ("[net]\n[yolo]\nnew_coords=1\n", "line 3, [yolo]: new_coords = 1 is not supported (only 0)"),
         ];
         for (text, expected) in cases {
@@ -294,7 +318,10 @@ mod tests {
     fn layers_of_different_size_cannot_be_joined() {
         let text = format!("{}[maxpool]\nsize=2\nstride=2\n[route]\nlayers=0,1\n", conv(2));
         let error = with_layers(&text).unwrap_err();
-        assert!(error.problem.starts_with("layer 1 gives 32x32, the first one 64x64: they cannot be joined"), "{error}");
+        assert!(
+            error.problem.starts_with("layer 1 gives 32x32, the first one 64x64: they cannot be joined"),
+            "{error}"
+        );
         let error = with_layers(&format!("{}{}[shortcut]\nfrom=0\n", conv(2), conv(4))).unwrap_err();
         assert_eq!(error.problem, "layer 0 is 2x64x64, expected 4x64x64");
     }

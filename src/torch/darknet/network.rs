@@ -48,7 +48,8 @@ impl DarknetNetwork {
     /// Builds the network; `weights` are those of the cfg's convolutions in order.
     pub fn new(cfg: &Cfg, weights: &[FoldedConv], device: Device) -> Result<Self, TorchError> {
         let largest = cfg.layers.iter().map(|layer| values(layer.output)).max().unwrap_or(1).max(1);
-        let pictures_at_once = if device == Device::Cpu { (CPU_ACTIVATION_BYTES / (4 * largest)).max(1) } else { usize::MAX };
+        let pictures_at_once =
+            if device == Device::Cpu { (CPU_ACTIVATION_BYTES / (4 * largest)).max(1) } else { usize::MAX };
         let last_uses = last_uses(cfg);
         let mut weights = weights.iter();
         let mut input = cfg.input;
@@ -138,7 +139,9 @@ impl Operation {
 }
 
 fn earlier(kept: &[Option<Tensor>], layer: usize) -> Result<&Tensor, TorchError> {
-    kept.get(layer).and_then(Option::as_ref).ok_or_else(|| TorchError(format!("the output of layer {layer} was not kept")))
+    kept.get(layer)
+        .and_then(Option::as_ref)
+        .ok_or_else(|| TorchError(format!("the output of layer {layer} was not kept")))
 }
 
 /// Part `group` of `groups` equal parts of the channels.
@@ -154,9 +157,8 @@ impl Pool {
     /// Darknet pads above and left with half of the padding and below and right with whatever the last window reaches.
     fn new(pool: &MaxPool, input: Shape, output: Shape) -> Self {
         let before = pool.padding / 2;
-        let after = |input: usize, output: usize| {
-            ((output - 1) * pool.stride + pool.size).saturating_sub(input + before)
-        };
+        let after =
+            |input: usize, output: usize| ((output - 1) * pool.stride + pool.size).saturating_sub(input + before);
         let border = [before, after(input.width, output.width), before, after(input.height, output.height)];
         Self { size: pool.size as i64, stride: pool.stride as i64, border: border.map(|side| side as i64) }
     }
@@ -174,8 +176,7 @@ impl Pool {
 }
 
 fn convolution(conv: &Conv, folded: &FoldedConv, input: Shape, device: Device) -> Result<ConvLayer, TorchError> {
-    let geometry =
-        Geometry { stride: conv.stride as i64, padding: conv.padding as i64, groups: conv.groups as i64 };
+    let geometry = Geometry { stride: conv.stride as i64, padding: conv.padding as i64, groups: conv.groups as i64 };
     let shape = [1, input.channels as i64, input.height as i64, input.width as i64];
     ConvLayer::new(folded, geometry, conv.activation, device, shape)
 }

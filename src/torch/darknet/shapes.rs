@@ -65,7 +65,10 @@ impl Builder {
             activation: activation(section, "logistic")?,
         };
         if conv.inputs % conv.groups != 0 || conv.filters % conv.groups != 0 {
-            let problem = format!("{} input and {} output channels do not split into {} groups", conv.inputs, conv.filters, conv.groups);
+            let problem = format!(
+                "{} input and {} output channels do not split into {} groups",
+                conv.inputs, conv.filters, conv.groups
+            );
             return Err(section.error_at("groups", problem));
         }
         let side = |input: usize| window_steps(input + 2 * padding, size, conv.stride);
@@ -79,7 +82,9 @@ impl Builder {
         let size = section.count("size", 1, stride)?;
         let pool = MaxPool { size, stride, padding: section.count("padding", 0, size - 1)? };
         if pool.padding >= 2 * size {
-            return Err(section.error_at("padding", format!("padding = {}, expected less than {}", pool.padding, 2 * size)));
+            return Err(
+                section.error_at("padding", format!("padding = {}, expected less than {}", pool.padding, 2 * size))
+            );
         }
         let input = self.last();
         let side = |input: usize| window_steps(input + pool.padding, size, stride);
@@ -89,21 +94,29 @@ impl Builder {
 
     fn route(&self, section: &Section<'_>) -> Result<(LayerKind, Shape), CfgError> {
         let wanted = section.list::<i64>("layers", "layer numbers")?;
-        let layers = wanted.iter().map(|&number| self.resolve(section, "layers", number)).collect::<Result<Vec<_>, _>>()?;
+        let layers =
+            wanted.iter().map(|&number| self.resolve(section, "layers", number)).collect::<Result<Vec<_>, _>>()?;
         let groups = section.count("groups", 1, 1)?;
         let group = section.count("group_id", 0, 0)?;
         if group >= groups {
-            return Err(section.error_at("group_id", format!("group_id = {group}, expected less than groups = {groups}")));
+            return Err(
+                section.error_at("group_id", format!("group_id = {group}, expected less than groups = {groups}"))
+            );
         }
         let mut output = Shape { channels: 0, ..self.layers[layers[0]].output };
         for &index in &layers {
             let part = self.layers[index].output;
             if (part.height, part.width) != (output.height, output.width) {
-                let problem = format!("layer {index} gives {}x{}, the first one {}x{}: they cannot be joined; the input must be a multiple of 32 pixels", part.width, part.height, output.width, output.height);
+                let problem = format!(
+                    "layer {index} gives {}x{}, the first one {}x{}: they cannot be joined; the input must be a multiple of 32 pixels",
+                    part.width, part.height, output.width, output.height
+                );
                 return Err(section.error_at("layers", problem));
             }
             if part.channels % groups != 0 {
-                return Err(section.error_at("groups", format!("{} channels do not split into {groups} groups", part.channels)));
+                return Err(
+                    section.error_at("groups", format!("{} channels do not split into {groups} groups", part.channels))
+                );
             }
             output.channels += part.channels / groups;
         }
@@ -143,11 +156,18 @@ impl Builder {
         let anchors: Vec<_> = sides.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
         let mask = section.list::<usize>("mask", "anchor numbers")?;
         if let Some(index) = mask.iter().find(|&&index| index >= anchors.len()) {
-            return Err(section.error_at("mask", format!("mask holds {index}, but there are {} anchors", anchors.len())));
+            return Err(
+                section.error_at("mask", format!("mask holds {index}, but there are {} anchors", anchors.len()))
+            );
         }
         let (input, expected) = (self.last(), mask.len() * (5 + classes));
         if input.channels != expected {
-            let problem = format!("the layer before gives {} channels, {} classes and {} anchors need filters = {expected}", input.channels, classes, mask.len());
+            let problem = format!(
+                "the layer before gives {} channels, {} classes and {} anchors need filters = {expected}",
+                input.channels,
+                classes,
+                mask.len()
+            );
             return Err(section.error_at("classes", problem));
         }
         let scale_x_y = section.positive("scale_x_y", 1.0)?;

@@ -54,8 +54,7 @@ pub fn folded(cfg: &Cfg, bytes: &[u8]) -> Result<Vec<FoldedConv>, WeightsError> 
         let shift = take(conv.filters);
         let folded = if conv.batch_normalize {
             let (scale, mean, variance) = (take(conv.filters), take(conv.filters), take(conv.filters));
-            let norm =
-                BatchNorm { scale: &scale, shift: &shift, mean: &mean, variance: &variance, epsilon: EPSILON };
+            let norm = BatchNorm { scale: &scale, shift: &shift, mean: &mean, variance: &variance, epsilon: EPSILON };
             FoldedConv::fold(shape, take(weights_in), &norm)
         } else {
             FoldedConv { shape, weights: take(weights_in), biases: shift }

@@ -1,0 +1,488 @@
+//! What a user hears of a pipeline file that is wrong: everything at once, where, why and what to do. And no input, however
+//! odd, brings the program down.
+
+use eyeline::config::{
+    self, Checked, Fault, Faults, Host, check,
+    raw::{Embed, InputPx, Off, Raw, Stream},
+    yaml,
+};
+use proptest::prelude::*;
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A made-up machine: `missing…` is not there, `folder` holds two videos, `DIR`, `SCORE` and `EMPTY` are set.
+struct MadeUp;
+
+impl Host for MadeUp {
+    fn videos(&self, input: &str) -> Result<Vec<PathBuf>, String> {
+        match input {
+            "folder" => Ok(vec!["folder/a.mp4".into(), "folder/b.mp4".into()]),
+            "other" => Ok(vec!["other/a.mp4".into()]),
+            _ if input.starts_with("missing") => Err(format!("{input}: no such file")),
+            _ => Ok(vec![input.into()]),
+        }
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        path.extension().is_some_and(|extension| extension == "onnx")
+    }
+
+    fn cpus(&self) -> usize {
+        6
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        match name {
+            "DIR" => Some("/srv".into()),
+            "SCORE" => Some("0.5".into()),
+            "SECRET" => Some("hunter2".into()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        }
+    }
+}
+
+fn read(text: &str) -> Result<Checked, Faults> {
+    config::read(text, &MadeUp)
+}
+
+/// Faults as a user sees them, without the file's name.
+fn faults(text: &str) -> Vec<String> {
+    let shown = |fault: &Fault| fault.in_file(Path::new("f")).split_once(':').map(|(_, rest)| rest.trim().to_owned());
+    match read(text) {
+        Ok(checked) => checked.unusable.iter().filter_map(shown).collect(),
+        Err(Faults(faults)) => faults.iter().filter_map(shown).collect(),
+    }
+}
+
+/// A sound file with these lines more.
+fn with(lines: &str) -> String {
+    format!("version: 1\nstreams: [{{file: a.mp4}}]\n{lines}\n")
+}
+
+#[test]
+fn each_fault_says_where_what_and_what_to_do() {
+    let cases = [
+        ("detect: {min_score: high}", r#"3:10: detect.min_score: "high", expected a number 0..=1"#),
+        ("detect: {min_score: 1.5}", "3:10: detect.min_score: 1.5, expected a number 0..=1"),
+        ("detect: {min_score: -0.1}", "3:10: detect.min_score: -0.1, expected a number 0..=1"),
+        ("detect: {min_score: .nan}", r#"3:10: detect.min_score: ".nan", expected a number 0..=1"#),
+        ("detect: {min_score: -.inf}", r#"3:10: detect.min_score: "-.inf", expected a number 0..=1"#),
+        ("detect: {min_score: 1e999}", r#"3:10: detect.min_score: "1e999", expected a number 0..=1"#),
+        (
+            "detect: {min_score: '0.5'}",
+            r#"3:10: detect.min_score: "0.5", expected a number 0..=1; write it without quotes"#,
+        ),
+        (
+            "detect:\n  min_score:",
+            "4:3: detect.min_score: no value, expected a number 0..=1; leave the key out to get its default",
+        ),
+        (
+            "detect: {input_px: 600}",
+            "3:10: detect.input_px: 600, expected auto or a whole number 32..=4096, a multiple of 32; 608 is the nearest",
+        ),
+        (
+            "detect: {input_px: 99999999999999999999}",
+            "3:10: detect.input_px: 1e+20, expected auto or a whole number 32..=4096, a multiple of 32; 4096 is the nearest",
+        ),
+        (
+            "detect: {input_px: atuo}",
+            r#"3:10: detect.input_px: "atuo", expected auto or a whole number 32..=4096, a multiple of 32; did you mean auto?"#,
+        ),
+        ("detect: {max_batch: 0}", "3:10: detect.max_batch: 0, expected a whole number 1..=256"),
+        ("detect: {max_batch: 2.5}", "3:10: detect.max_batch: 2.5, expected a whole number 1..=256"),
+        ("detect: {min_scor: 0.5}", "3:10: detect.min_scor: unknown key; did you mean min_score?"),
+        (
+            "detect: {threshold: 0.5}",
+            "3:10: detect.threshold: unknown key; known keys: model, input_px, classes, min_score, max_iou, max_batch",
+        ),
+        (
+            "detect: {1: 2}",
+            "3:10: detect.1: unknown key; known keys: model, input_px, classes, min_score, max_iou, max_batch",
+        ),
+        ("min_score: 0.5", "3:1: min_score: unknown key; min_score belongs under detect or under embed"),
+        (
+            "detect: [1, 2]",
+            "3:1: detect: [1,2], expected a mapping with model, input_px, classes, min_score, max_iou, max_batch",
+        ),
+        (
+            "detect: {classes: person}",
+            "3:10: detect.classes: \"person\", expected a list of at most 1024 items; write it as a list: [person]",
+        ),
+        ("detect: {classes: [5]}", "3:20: detect.classes[0]: 5, expected text, not empty; write it in quotes: \"5\""),
+        (
+            "detect: {classes: [persn]}",
+            r#"3:20: detect.classes[0]: "persn", which yolov3-tiny does not know; did you mean person?"#,
+        ),
+        ("detect: {classes: [cat, cat]}", r#"3:25: detect.classes[1]: "cat" is already classes[0]"#),
+        (
+            "detect: {model: yolov3tiny}",
+            r#"3:10: detect.model: "yolov3tiny", expected the detector yolov3-tiny or a model file; did you mean yolov3-tiny?"#,
+        ),
+        (
+            "embed: {model: yolov3-tiny}",
+            r#"3:9: embed.model: "yolov3-tiny", expected the embedder mobilenet-v2 or a model file; yolov3-tiny is no embedder"#,
+        ),
+        ("embed: off", r#"3:1: embed: "off", expected none or a mapping with model, min_score, max_batch"#),
+        (
+            "track: {algorithm: bytrack}",
+            r#"3:9: track.algorithm: "bytrack", expected one of eyeline, bytetrack, ocsort, sort; did you mean bytetrack?"#,
+        ),
+        ("track: {max_lost: 2}", "3:9: track.max_lost: 2, expected a duration 0s..=10m; write 2s if seconds are meant"),
+        ("track: {max_lost: 11m}", r#"3:9: track.max_lost: "11m", expected a duration 0s..=10m"#),
+        (
+            "track: {max_absent_by_class: {person: 2}}",
+            "3:31: track.max_absent_by_class.person: 2, expected a duration 0s..=24h; write 2s if seconds are meant",
+        ),
+        (
+            "track: {max_absent_by_class: {persn: 2s}}",
+            r#"3:31: track.max_absent_by_class.persn: "persn", which yolov3-tiny does not know; did you mean person?"#,
+        ),
+        (
+            "track: {max_absent_by_class: [1]}",
+            "3:9: track.max_absent_by_class: [1], expected a mapping of names, each to a duration 0s..=24h",
+        ),
+        ("output: {trail: 2 seconds}", r#"3:10: output.trail: "2 seconds", expected a duration 0s..=1m"#),
+        ("output: {video: yes}", r#"3:10: output.video: "yes", expected true or false"#),
+        ("output: {dir: ''}", r#"3:10: output.dir: "", expected text, not empty"#),
+        ("runtime: {threads: 0}", "3:11: runtime.threads: 0, expected auto or a whole number 1..=1024"),
+        ("runtime: {shutdown: 0s}", r#"3:11: runtime.shutdown: "0s", expected a duration 1s..=10m"#),
+    ];
+    for (lines, expected) in cases {
+        assert_eq!(faults(&with(lines)), [expected], "{lines}");
+    }
+}
+
+#[test]
+fn faults_of_streams_and_zones() {
+    let zone = |zone: &str| format!("streams: [{{file: a.mp4, zones: [{zone}]}}]");
+    let named = |polygon: &str| zone(&format!("{{name: z, polygon: {polygon}}}"));
+    let cases = [
+        ("streams: []".into(), vec!["2:1: streams: 0 streams, need at least 1"]),
+        ("streams: {}".into(), vec!["2:1: streams: {}, expected a list of 1 to 1024 streams"]),
+        ("detect: {}".into(), vec!["1:1: streams: missing, expected a list of 1 to 1024 streams"]),
+        ("streams: [5]".into(), vec!["2:11: streams[0]: 5, expected a mapping with name, file, repeat, zones"]),
+        ("streams: [{repeat: 2}]".into(), vec!["2:11: streams[0].file: missing, expected text, not empty"]),
+        (
+            "streams: [{file: a.mp4, repeat: 0}]".into(),
+            vec!["2:25: streams[0].repeat: 0, expected a whole number 1..=1000000"],
+        ),
+        (
+            "streams: [{name: a, file: a.mp4}, {name: A, file: b.mp4}]".into(),
+            vec![r#"2:36: streams[1].name: "A" is already the name of streams[0]"#],
+        ),
+        (
+            "streams: [{name: ../a, file: a.mp4}]".into(),
+            vec![
+                r#"2:12: streams[0].name: "../a" cannot be a folder's name, expected at most 200 bytes, no / or \; for example ".._a""#,
+            ],
+        ),
+        ("streams: [{file: missing.mp4}]".into(), vec!["2:12: streams[0].file: missing.mp4: no such file"]),
+        (named("[[0, 0], [1, 1]]"), vec!["2:43: streams[0].zones[0].polygon: 2 points, need at least 3"]),
+        (
+            named("[[0, 0], [1, 0], [1.2, 1]]"),
+            vec!["2:70: streams[0].zones[0].polygon[2][0]: 1.2, expected a number 0..=1"],
+        ),
+        (named("[[0, 0], [1, 0], [1]]"), vec!["2:69: streams[0].zones[0].polygon[2]: 1 number, expected 2"]),
+        (
+            named("[[0, 0], [1, 0], 5]"),
+            vec!["2:69: streams[0].zones[0].polygon[2]: 5, expected a list of 2, each a number 0..=1"],
+        ),
+        (
+            named("[[0, 0], [1, 1], [1, 0], [0, 1]]"),
+            vec![
+                "2:43: streams[0].zones[0].polygon: the edges from corners 0 and 2 cross or touch; \
+                 give the corners in order around the zone",
+            ],
+        ),
+        (
+            named("[[0, 0], [1, 0], [0, 1], [0, 0]]"),
+            vec![
+                "2:43: streams[0].zones[0].polygon: corners 3 and 0 are the same point; \
+                 leave the last one out, a polygon closes itself",
+            ],
+        ),
+        (
+            zone("{name: z, polygon: [[0, 0], [1, 0], [0, 1]]}, {name: z, polygon: [[0, 0], [1, 0], [0, 1]]}"),
+            vec![r#"2:80: streams[0].zones[1].name: "z" is already the name of zones[0]"#],
+        ),
+    ];
+    for (lines, expected) in cases {
+        assert_eq!(faults(&format!("version: 1\n{lines}")), expected, "{lines}");
+    }
+}
+
+#[test]
+fn every_fault_is_told_at_once_in_the_order_of_the_file() {
+    let text = "\
+version: 2
+streams:
+  - name: gate
+    file: ${NOWHERE}/a.mp4
+    zones:
+      - name: door
+        polygon: [[0.1, 0.1], [0.9, 0.9]]
+      - polygon: [[0, 0], [1, 1], [1, 0], [0, 1]]
+  - name: gate
+    fiel: b.mp4
+output: {trial: 2s}
+detect:
+  min_score: high
+  classes: [person, dgo]
+";
+    let expected = [
+        "1:1: version: 2, expected 1",
+        "4:5: streams[0].file: variable NOWHERE is not set, set it or write ${NOWHERE:-default}",
+        "7:9: streams[0].zones[0].polygon: 2 points, need at least 3",
+        "8:9: streams[0].zones[1].name: missing, expected text of 1 to 200 characters",
+        "8:9: streams[0].zones[1].polygon: the edges from corners 0 and 2 cross or touch; \
+         give the corners in order around the zone",
+        "9:5: streams[1].file: missing, expected text, not empty",
+        r#"9:5: streams[1].name: "gate" is already the name of streams[0]"#,
+        "10:5: streams[1].fiel: unknown key; did you mean file?",
+        "11:10: output.trial: unknown key; did you mean trail?",
+        r#"13:3: detect.min_score: "high", expected a number 0..=1"#,
+        r#"14:21: detect.classes[1]: "dgo", which yolov3-tiny does not know; did you mean dog?"#,
+    ];
+    assert_eq!(faults(text), expected);
+}
+
+#[test]
+fn files_that_are_no_pipeline_at_all() {
+    let mapping = "version, streams, detect, embed, track, output, runtime";
+    let cases = [
+        ("", format!("1:1: no value, expected a mapping with {mapping}")),
+        ("just text", format!("1:1: \"just text\", expected a mapping with {mapping}")),
+        ("- 1\n- 2", format!("1:1: [1,2], expected a mapping with {mapping}")),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(faults(text), [expected], "{text:?}");
+    }
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let file = folder.path().join("f.yml");
+    let loaded = |path: &Path| config::load(path, &MadeUp).expect_err("unsound").to_string();
+    assert!(loaded(&file).starts_with("cannot be read: No such file"), "{}", loaded(&file));
+    assert!(loaded(folder.path()).starts_with("cannot be read: Is a directory"), "{}", loaded(folder.path()));
+    fs::write(&file, b"version: \xff1").expect("written");
+    assert!(loaded(&file).starts_with("not UTF-8 text: "), "{}", loaded(&file));
+}
+
+#[test]
+fn variables_are_put_in_and_never_told() {
+    let text = "{version: 1, streams: [{file: '${DIR}/a.mp4'}], detect: {min_score: '${SCORE}', \
+                max_iou: '${NONE:-0.7}'}, output: {dir: '$${DIR}'}}";
+    let plan = read(text).expect("sound").plan;
+    assert_eq!(plan.streams[0].file, Path::new("/srv/a.mp4"));
+    assert_eq!((plan.detect.min_score, plan.detect.max_iou), (0.5, 0.7));
+    assert_eq!(plan.output.dir, Path::new("${DIR}"));
+    let cases = [
+        ("detect: {min_score: '${SECRET}'}", r#"3:10: detect.min_score: "${SECRET}", expected a number 0..=1"#),
+        ("output: {trail: '${SECRET}'}", r#"3:10: output.trail: "${SECRET}", expected a duration 0s..=1m"#),
+        ("output: {dir: '${EMPTY}'}", r#"3:10: output.dir: "${EMPTY}", expected text, not empty"#),
+        ("output: {dir: '${'}", "3:10: output.dir: ${ without }, write $${ for a literal ${"),
+    ];
+    for (lines, expected) in cases {
+        assert_eq!(faults(&with(lines)), [expected], "{lines}");
+    }
+}
+
+#[test]
+fn one_entry_may_name_many_videos() {
+    let names = |streams: &str| {
+        let plan = read(&format!("{{version: 1, streams: [{streams}]}}")).expect("sound").plan;
+        plan.streams.into_iter().map(|stream| stream.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("{file: folder}"), ["a", "b"]);
+    assert_eq!(names("{file: folder, name: gate}"), ["gate-a", "gate-b"]);
+    assert_eq!(names("{file: other, name: gate}"), ["gate-a"]);
+    assert_eq!(names("{file: a.mp4, name: gate}"), ["gate"]);
+    assert_eq!(names("{file: folder}, {file: other}"), ["folder-a", "b", "other-a"]);
+    assert_eq!(names("{file: a.mp4}, {file: a.mp4}, {file: A.mkv}"), ["a", "a-2", "A-3"]);
+    assert_eq!(names("{file: a.mp4}, {file: b.mp4, name: a}"), ["a-2", "a"]);
+    assert_eq!(names("{file: ...mp4}"), ["__"]);
+}
+
+#[test]
+fn a_missing_video_leaves_the_other_streams() {
+    let checked = read("{version: 1, streams: [{file: missing}, {file: a.mp4}]}").expect("one is there");
+    assert_eq!((checked.plan.streams.len(), checked.unusable.len()), (1, 1));
+    assert_eq!(checked.unusable[0].to_string(), "streams[0].file: missing: no such file");
+    assert!(read("{version: 1, streams: [{file: missing}]}").is_err(), "none is there");
+}
+
+#[test]
+fn settings_put_together_by_a_program_hear_the_same_faults() {
+    let mut raw = config::defaults();
+    raw.streams = vec![Stream { file: "${DIR}.mp4".into(), ..Stream::default() }];
+    raw.embed = Embed::Off(Off::None);
+    let plan = check::plan(&raw, &MadeUp).expect("sound").plan;
+    assert_eq!(plan.streams[0].file, Path::new("${DIR}.mp4"), "an argument is no place for variables");
+    assert_eq!((plan.embed, plan.runtime.threads), (None, 6));
+    raw.detect.min_score = f64::NAN;
+    raw.detect.input_px = InputPx::Px(100);
+    raw.track.algorithm = "deepsort".into();
+    let Err(Faults(faults)) = check::plan(&raw, &MadeUp) else { panic!("unsound") };
+    let paths: Vec<_> = faults.iter().map(|fault| fault.path.to_string()).collect();
+    assert_eq!(paths, ["detect.input_px", "detect.min_score", "track.algorithm"]);
+}
+
+#[test]
+fn an_algorithm_brings_its_own_settings() {
+    use eyeline::track::settings::{Algorithm, TrackSettings};
+    let track = |lines: &str| read(&with(lines)).expect("sound").plan.track;
+    for algorithm in Algorithm::ALL {
+        let settings = track(&format!("track: {{algorithm: {algorithm}}}"));
+        assert_eq!(settings, TrackSettings::of(algorithm));
+    }
+    let by_class = track("track: {max_absent_by_class: {person: 1m, dog: 5s}}").max_absent_by_class;
+    let by_class: Vec<_> = by_class.into_iter().map(|(class, span)| (class.0, span.as_secs())).collect();
+    assert_eq!(by_class, [(16, 5), (0, 60)]);
+    let changed = track("track: {algorithm: sort, max_lost: 2s, confirm_hits: 5}");
+    assert_eq!((changed.max_lost.as_millis(), changed.confirm_hits), (2000, 5));
+    assert_eq!(changed.high_score, TrackSettings::of(Algorithm::Sort).high_score);
+}
+
+#[test]
+fn anchors_and_merge_keys_work() {
+    let text = "
+version: 1
+streams:
+  - &gate
+    name: gate
+    file: a.mp4
+    zones: &zones [{name: door, polygon: [[0, 0], [1, 0], [0, 1]]}]
+  - {<<: *gate, name: yard}
+  - {file: b.mp4, zones: *zones}
+";
+    let plan = read(text).expect("sound").plan;
+    let streams: Vec<_> = plan.streams.iter().map(|stream| (stream.name.as_str(), stream.zones.len())).collect();
+    assert_eq!(streams, [("gate", 1), ("yard", 1), ("b", 1)]);
+}
+
+#[test]
+fn thousands_of_faults_are_told_in_time() {
+    let mut text = with("detect:");
+    (0..20_000).for_each(|number| text.push_str(&format!("  key{number}: 1\n")));
+    assert_eq!(faults(&text).len(), 20_000);
+    let corners = vec!["[0.5, 0.5]"; 5000].join(", ");
+    let zones = format!("{{version: 1, streams: [{{file: a, zones: [{{name: z, polygon: [{corners}]}}]}}]}}");
+    assert_eq!(faults(&zones), ["1:52: streams[0].zones[0].polygon: 5000 points, at most 256"]);
+}
+
+/// Any tree, made of the schema's own words and of others.
+fn any_tree() -> impl Strategy<Value = Value> {
+    let word = prop_oneof![
+        "version|streams|detect|embed|track|output|runtime|name|file|repeat|zones|polygon|model|input_px|classes",
+        "min_score|max_iou|max_batch|algorithm|max_lost|high_score|dir|video|trail|threads|shutdown|none|auto",
+        "\\PC{0,6}",
+        r"\$\{[A-Z:}-]{0,8}",
+        "[0-9]{1,3}(ms|s|m|h)",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (0u32..5000).prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (0.0f64..1.0).prop_map(Value::from),
+        word.clone().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 64, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((word.clone(), inner), 0..6)
+                .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+        ]
+    })
+}
+
+/// A sound file in which one key, anywhere, has any value.
+fn any_change() -> impl Strategy<Value = Value> {
+    let sound = serde_json::json!({
+        "version": 1,
+        "streams": [{ "name": "a", "file": "a.mp4", "repeat": 1,
+            "zones": [{ "name": "z", "polygon": [[0, 0], [1, 0], [0, 1]] }] }],
+        "detect": serde_json::to_value(config::defaults().detect).expect("JSON"),
+        "embed": serde_json::to_value(config::defaults().embed).expect("JSON"),
+        "track": { "algorithm": "sort", "max_lost": "1s", "confirm_hits": 2, "high_score": 0.5 },
+        "output": serde_json::to_value(config::defaults().output).expect("JSON"),
+        "runtime": serde_json::to_value(config::defaults().runtime).expect("JSON"),
+    });
+    let mut paths = Vec::new();
+    pointers(&sound, String::new(), &mut paths);
+    (prop::sample::select(paths), any_tree()).prop_map(move |(path, value)| {
+        let mut changed = sound.clone();
+        *changed.pointer_mut(&path).expect("a path of it") = value;
+        changed
+    })
+}
+
+fn pointers(tree: &Value, at: String, paths: &mut Vec<String>) {
+    match tree {
+        Value::Object(entries) => entries.iter().for_each(|(key, value)| pointers(value, format!("{at}/{key}"), paths)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, item)| pointers(item, format!("{at}/{i}"), paths))
+        }
+        _ => {}
+    }
+    paths.push(at);
+}
+
+/// What holds of every answer: a sound plan, or faults that each say something of a place.
+fn answer_is_sound(answer: Result<Checked, Faults>) -> Result<(), TestCaseError> {
+    match answer {
+        Ok(Checked { plan, .. }) => {
+            prop_assert!(!plan.streams.is_empty());
+            prop_assert!((0.0..=1.0).contains(&plan.detect.min_score) && plan.detect.max_batch >= 1);
+            prop_assert!(plan.detect.input_px.is_none_or(|side_px| side_px % 32 == 0 && side_px > 0));
+            prop_assert!(plan.streams.iter().all(|stream| !stream.name.contains('/') && stream.repeat >= 1));
+            let zones = plan.streams.iter().flat_map(|stream| &stream.zones);
+            let mut corners = zones.flat_map(|zone| &zone.polygon);
+            prop_assert!(corners.all(|c| (0.0..=1.0).contains(&c.x_norm) && (0.0..=1.0).contains(&c.y_norm)));
+        }
+        Err(Faults(faults)) => {
+            prop_assert!(!faults.is_empty());
+            for fault in &faults {
+                prop_assert!(!fault.problem.is_empty() && fault.to_string().chars().count() < 1000, "{}", fault);
+                prop_assert!(!fault.problem.contains("invalid type"), "serde spoke instead of the check: {}", fault);
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    #[test]
+    fn any_tree_gives_a_plan_or_faults(tree in any_tree()) {
+        answer_is_sound(read(&serde_yaml::to_string(&tree).expect("YAML")))?;
+    }
+
+    #[test]
+    fn any_change_of_a_sound_file_gives_a_plan_or_faults(tree in any_change()) {
+        answer_is_sound(read(&serde_yaml::to_string(&tree).expect("YAML")))?;
+    }
+
+    #[test]
+    fn any_text_gives_a_plan_or_faults(text in "\\PC{0,60}|([-?:,&*!|>'\"%@`{}\\[\\] \n\ta1<~.#]){0,60}") {
+        answer_is_sound(read(&text))?;
+        let _ = yaml::locate(&text, &Fault::new(Default::default(), "").path);
+    }
+
+    /// What is read from a `Raw` and what is read from the same as YAML is the same.
+    #[test]
+    fn yaml_and_arguments_mean_the_same(min_score in 0.0f64..1.0, side in 1u32..128, batch in 1u32..256, video: bool) {
+        let mut raw: Raw = config::defaults();
+        raw.streams = vec![Stream { file: "a.mp4".into(), ..Stream::default() }];
+        raw.detect.min_score = min_score;
+        raw.detect.input_px = InputPx::Px(side * 32);
+        raw.detect.max_batch = batch;
+        raw.output.video = video;
+        let text = serde_yaml::to_string(&raw).expect("YAML");
+        prop_assert_eq!(read(&text).map_err(|e| e.to_string()), check::plan(&raw, &MadeUp).map_err(|e| e.to_string()));
+    }
+}
