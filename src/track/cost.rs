@@ -1,7 +1,10 @@
 //! Costs of pairing tracks with detections.
 
 use super::{input::Candidate, motion::unit_vector, settings::TrackSettings, tracklet::Tracklet};
-use crate::geometry::{BBox, iou};
+use crate::{
+    detect::ClassId,
+    geometry::{BBox, iou},
+};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 /// Memory for one cost matrix after another.
@@ -103,50 +106,57 @@ impl Pairing {
     }
 }
 
-/// Cost of matching a track with a detection, lower is better; infinite where the boxes, grown, do not meet.
-pub(super) fn pair_cost(
-    track: &Tracklet,
-    candidate: &Candidate,
-    now: f64,
-    pairing: &Pairing,
-    s: &TrackSettings,
-) -> f32 {
-    let last;
-    let from = match pairing.from {
-        Origin::Prediction => &track.bbox,
-        Origin::LastBox => {
-            last = track.motion.last_box();
-            &last
-        }
-    };
-    let unseen = (now - track.last_seen) as f32 - 1.0;
-    let buffer = (pairing.buffer + s.buffer_growth * unseen.max(0.0)).min(MAX_BUFFER);
-    if !may_meet(from, &candidate.bbox, buffer) {
-        return f32::INFINITY;
-    }
-    let overlap = buffered_iou(from, &candidate.bbox, buffer);
-    if overlap <= 0.0 {
-        return f32::INFINITY;
-    }
-    let mut similarity = overlap;
-    if s.height_power > 0.0 {
-        similarity *= height_iou(from, &candidate.bbox).powf(s.height_power);
-    }
-    if candidate.class != track.record.class() {
-        similarity *= OTHER_CLASS;
-    }
-    if pairing.cues == Cues::All {
-        if s.score_fusion > 0.0 {
-            similarity *= candidate.score.powf(s.score_fusion);
-        }
-        similarity += s.direction_weight * direction_agreement(track, candidate);
-        similarity -= s.score_weight * (track.record.score - candidate.score).abs();
-    }
-    1.0 - similarity
+/// The side of a track in the pairs of a round: worked out once, compared with many detections.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TrackSide {
+    /// The box that is compared.
+    pub bbox: BBox,
+    last_center: (f32, f32),
+    direction: Option<(f32, f32)>,
+    class: ClassId,
+    score: f32,
 }
 
-/// Boxes grow by no more than this share of their size.
-const MAX_BUFFER: f32 = 0.8;
+impl TrackSide {
+    pub fn new(track: &Tracklet, pairing: &Pairing) -> Self {
+        let last = track.motion.last_box();
+        let bbox = if pairing.from == Origin::LastBox { last } else { track.bbox };
+        let (class, score) = (track.record.class(), track.record.score);
+        Self { bbox, last_center: last.center(), direction: track.direction, class, score }
+    }
+
+    /// Cost of the pair, lower is better; infinite where the boxes, grown, do not meet.
+    pub fn cost(&self, candidate: &Candidate, pairing: &Pairing, s: &TrackSettings) -> f32 {
+        let overlap = buffered_iou(&self.bbox, &candidate.bbox, pairing.buffer);
+        if overlap <= 0.0 {
+            return f32::INFINITY;
+        }
+        let mut similarity = overlap;
+        if s.height_power > 0.0 {
+            similarity *= height_iou(&self.bbox, &candidate.bbox).powf(s.height_power);
+        }
+        if candidate.class != self.class {
+            similarity *= OTHER_CLASS;
+        }
+        if pairing.cues == Cues::All {
+            if s.score_fusion > 0.0 {
+                similarity *= candidate.score.powf(s.score_fusion);
+            }
+            similarity += s.direction_weight * self.direction_agreement(candidate);
+            similarity -= s.score_weight * (self.score - candidate.score).abs();
+        }
+        1.0 - similarity
+    }
+
+    /// How well a detection lies in the direction of motion, -0.5..=0.5 times its score (Cao et al. 2023, section 4.2).
+    fn direction_agreement(&self, candidate: &Candidate) -> f32 {
+        let to = unit_vector(self.last_center, candidate.bbox.center());
+        let (Some(from), Some(to)) = (self.direction, to) else { return 0.0 };
+        let angle = (from.0 * to.0 + from.1 * to.1).clamp(-1.0, 1.0).acos();
+        (0.5 - angle / std::f32::consts::PI) * candidate.score
+    }
+}
+
 /// What remains of the similarity if the classes differ: detectors waver between car and truck, but a person on a
 /// bicycle is two tracks.
 const OTHER_CLASS: f32 = 0.6;
@@ -159,12 +169,6 @@ fn buffered_iou(a: &BBox, b: &BBox, buffer: f32) -> f32 {
     iou(&grown(a, buffer), &grown(b, buffer))
 }
 
-/// Whether the boxes overlap in x once grown: cheap, and true of few pairs.
-fn may_meet(a: &BBox, b: &BBox, buffer: f32) -> bool {
-    let twice_apart = (a.left + a.right - b.left - b.right).abs();
-    twice_apart < (a.width() + b.width()) * (1.0 + 2.0 * buffer)
-}
-
 fn grown(bbox: &BBox, share: f32) -> BBox {
     let (dx, dy) = (bbox.width() * share, bbox.height() * share);
     BBox::new(bbox.left - dx, bbox.top - dy, bbox.right + dx, bbox.bottom + dy)
@@ -175,12 +179,4 @@ fn height_iou(a: &BBox, b: &BBox) -> f32 {
     let shared = a.bottom.min(b.bottom) - a.top.max(b.top);
     let all = a.bottom.max(b.bottom) - a.top.min(b.top);
     (shared / all).clamp(0.0, 1.0)
-}
-
-/// How well a detection lies in the direction a track moves, -0.5..=0.5 times its score (Cao et al. 2023, section 4.2).
-fn direction_agreement(track: &Tracklet, candidate: &Candidate) -> f32 {
-    let to = unit_vector(track.motion.last_box().center(), candidate.bbox.center());
-    let (Some(track), Some(to)) = (track.direction, to) else { return 0.0 };
-    let angle = (track.0 * to.0 + track.1 * to.1).clamp(-1.0, 1.0).acos();
-    (0.5 - angle / std::f32::consts::PI) * candidate.score
 }

@@ -9,7 +9,7 @@
 
 use super::{
     Observations,
-    cost::{Pairing, pair_cost},
+    cost::{Pairing, TrackSide},
     input::Candidate,
     motion::MotionNoise,
     settings::TrackSettings,
@@ -61,23 +61,35 @@ impl EyelineTracker {
         columns.extend((0..self.candidates.len()).filter(|&c| !self.taken[c] && candidates(&self.candidates[c])));
     }
 
+    /// Matches by where things are. Detections are swept from left to right, so that a track meets its neighbours only.
     fn match_by_place(&mut self, seen: &Observations<'_>, pairing: &Pairing) {
-        let Round { tracks: rows, candidates: columns } = &self.round;
-        let (tracks, candidates, now) = (&self.tracks, &self.candidates, self.clock.now());
-        let (looks, calibration, settings) = (&self.looks, &self.calibration, &self.settings);
-        let weight = if looks.is_empty() { 0.0 } else { pairing.appearance_weight };
-        let cost = self.cost.fill(rows.len(), columns.len(), |r, c| {
-            let (track, candidate) = (&tracks[rows[r]], &candidates[columns[c]]);
-            let by_place = pair_cost(track, candidate, now, pairing, settings);
-            if weight == 0.0 || by_place.is_infinite() {
-                return by_place;
+        let now = self.clock.now();
+        let Round { tracks: rows, candidates: columns } = &mut self.round;
+        let candidates = &self.candidates;
+        let twice_x = |c: usize| candidates[c].bbox.left + candidates[c].bbox.right;
+        columns.sort_unstable_by(|&a, &b| twice_x(a).total_cmp(&twice_x(b)).then(a.cmp(&b)));
+        let widest = columns.iter().map(|&c| candidates[c].bbox.width()).fold(0.0, f32::max);
+        let weight = if self.looks.is_empty() { 0.0 } else { pairing.appearance_weight };
+        self.assigner.begin(pairing.gate);
+        for &t in rows.iter() {
+            let track = &self.tracks[t];
+            let side = TrackSide::new(track, pairing);
+            let center = side.bbox.left + side.bbox.right;
+            let reach = (side.bbox.width() + widest) * (1.0 + 2.0 * pairing.buffer);
+            let first = columns.partition_point(|&c| twice_x(c) < center - reach);
+            let near = columns[first..].iter().take_while(|&&c| twice_x(c) <= center + reach);
+            for (column, &c) in near.enumerate() {
+                let mut cost = side.cost(&candidates[c], pairing, &self.settings);
+                if weight > 0.0 && cost.is_finite() {
+                    let look = self.looks.of(c, &candidates[c], seen);
+                    let cosine = look.and_then(|look| track.gallery.similarity(&look));
+                    cost -= weight * cosine.map_or(0.0, |cosine| self.calibration.evidence(cosine));
+                }
+                self.assigner.offer(first + column, cost);
             }
-            let look = looks.of(columns[c], candidate, seen);
-            let cosine = look.and_then(|look| track.gallery.similarity(&look));
-            by_place - weight * cosine.map_or(0.0, |cosine| calibration.evidence(cosine))
-        });
-        let pairs = self.assigner.solve(cost, pairing.gate);
-        for &(r, c) in pairs {
+            self.assigner.end_row();
+        }
+        for &(r, c) in self.assigner.solve_offered(columns.len()) {
             see(&mut self.tracks[rows[r]], &self.candidates[columns[c]], seen, now, &self.noise);
             self.taken[columns[c]] = true;
         }

@@ -235,8 +235,6 @@ settings! {
     low_buffer: number = 0.0, 0.0, 1.0;
     /// Share by which boxes grow in the third round.
     recovery_buffer: number = 0.05, 0.0, 1.0;
-    /// Further growth for each frame a track has gone unseen.
-    buffer_growth: number = 0.0, 0.0, 0.2;
     /// Power of the height overlap that multiplies the IoU; 0 leaves height out.
     height_power: number = 0.4, 0.0, 4.0;
     /// Power of the detection's score that multiplies the similarity; 0 leaves the score out.
