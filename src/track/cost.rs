@@ -1,6 +1,6 @@
 //! Costs of pairing tracks with detections.
 
-use super::{input::Candidate, motion::unit_vector, settings::TrackSettings, tracklet::Tracklet};
+use super::{appearance::Looks, input::Candidate, motion::unit_vector, settings::TrackSettings, tracklet::Tracklet};
 use crate::{
     detect::ClassId,
     geometry::{BBox, iou},
@@ -62,48 +62,53 @@ pub(super) enum Cues {
 
 impl Pairing {
     /// Believed tracks and detections of high score.
-    pub fn first(s: &TrackSettings) -> Self {
+    pub fn first(s: &TrackSettings, looks: &Looks) -> Self {
         Self {
             gate: s.first_gate,
             buffer: s.first_buffer,
             from: Origin::Prediction,
             cues: Cues::All,
-            appearance_weight: s.appearance_weight,
+            appearance_weight: appearance_weight(s, looks),
         }
     }
 
     /// Believed tracks and detections of low score.
-    pub fn low(s: &TrackSettings) -> Self {
+    pub fn low(s: &TrackSettings, looks: &Looks) -> Self {
         Self {
             gate: s.low_gate,
             buffer: s.low_buffer,
             from: Origin::Prediction,
             cues: Cues::Overlap,
-            appearance_weight: s.appearance_weight,
+            appearance_weight: appearance_weight(s, looks),
         }
     }
 
     /// What stayed unmatched, compared with where the track was last seen: after Cao et al. 2023, section 4.3.
-    pub fn recovery(s: &TrackSettings) -> Self {
+    pub fn recovery(s: &TrackSettings, looks: &Looks) -> Self {
         Self {
             gate: s.recovery_gate,
             buffer: s.recovery_buffer,
             from: Origin::LastBox,
             cues: Cues::Overlap,
-            appearance_weight: s.appearance_weight,
+            appearance_weight: appearance_weight(s, looks),
         }
     }
 
     /// Tracks not believed yet.
-    pub fn tentative(s: &TrackSettings) -> Self {
+    pub fn tentative(s: &TrackSettings, looks: &Looks) -> Self {
         Self {
             gate: s.tentative_gate,
             buffer: 0.0,
             from: Origin::Prediction,
             cues: Cues::Overlap,
-            appearance_weight: s.appearance_weight,
+            appearance_weight: appearance_weight(s, looks),
         }
     }
+}
+
+/// Appearance counts where there are embeddings.
+fn appearance_weight(s: &TrackSettings, looks: &Looks) -> f32 {
+    if looks.is_empty() { 0.0 } else { s.appearance_weight }
 }
 
 /// The side of a track in the pairs of a round: worked out once, compared with many detections.
@@ -125,10 +130,11 @@ impl TrackSide {
         Self { bbox, last_center: last.center(), direction: track.direction, class, score }
     }
 
-    /// Cost of the pair, lower is better; infinite where the boxes, grown, do not meet.
+    /// Cost of the pair, lower is better; infinite where the boxes, grown, do not meet or the gate is out of reach.
     pub fn cost(&self, candidate: &Candidate, pairing: &Pairing, s: &TrackSettings) -> f32 {
         let overlap = buffered_iou(&self.bbox, &candidate.bbox, pairing.buffer);
-        if overlap <= 0.0 {
+        // Nothing below adds more than the weights: most neighbours are out before the costly cues are asked.
+        if overlap <= 0.0 || overlap + s.direction_weight / 2.0 + pairing.appearance_weight <= 1.0 - pairing.gate {
             return f32::INFINITY;
         }
         let mut similarity = overlap;

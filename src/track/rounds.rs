@@ -36,20 +36,20 @@ impl EyelineTracker {
         let high_score = self.settings.high_score;
         let high = |c: &Candidate| c.score >= high_score;
         self.select(Tracklet::is_followed, high);
-        self.match_by_place(seen, &Pairing::first(&self.settings));
+        self.match_by_place(seen, &Pairing::first(&self.settings, &self.looks));
         let (now, low_lost) = (self.clock.now(), self.clock.frames(self.settings.low_max_lost));
         // A track seen in the frame before is 1 frame old, or more after a drop.
         let recent = |t: &Tracklet| t.is_followed() && (t.phase == Phase::Seen || now - t.last_seen <= low_lost + 1.01);
         self.select(recent, |c| !high(c));
-        self.match_by_place(seen, &Pairing::low(&self.settings));
+        self.match_by_place(seen, &Pairing::low(&self.settings, &self.looks));
         self.select(Tracklet::is_followed, high);
-        self.match_by_place(seen, &Pairing::recovery(&self.settings));
+        self.match_by_place(seen, &Pairing::recovery(&self.settings, &self.looks));
         if !self.looks.is_empty() {
             self.select(|t| matches!(t.phase, Phase::Lost | Phase::Absent) && !t.gallery.is_empty(), high);
             self.match_by_appearance(seen);
         }
         self.select(|t| t.phase == Phase::Tentative, |_| true);
-        self.match_by_place(seen, &Pairing::tentative(&self.settings));
+        self.match_by_place(seen, &Pairing::tentative(&self.settings, &self.looks));
     }
 
     /// Picks what takes part in a round: tracks and detections still free that the conditions accept.
@@ -58,7 +58,9 @@ impl EyelineTracker {
         rows.clear();
         rows.extend((0..self.tracks.len()).filter(|&t| self.tracks[t].detection.is_none() && tracks(&self.tracks[t])));
         columns.clear();
-        columns.extend((0..self.candidates.len()).filter(|&c| !self.taken[c] && candidates(&self.candidates[c])));
+        columns.extend(
+            (0..self.candidates.len()).filter(|&c| self.taken_by[c].is_none() && candidates(&self.candidates[c])),
+        );
     }
 
     /// Matches by where things are. Detections are swept from left to right, so that a track meets its neighbours only.
@@ -69,7 +71,7 @@ impl EyelineTracker {
         let twice_x = |c: usize| candidates[c].bbox.left + candidates[c].bbox.right;
         columns.sort_unstable_by(|&a, &b| twice_x(a).total_cmp(&twice_x(b)).then(a.cmp(&b)));
         let widest = columns.iter().map(|&c| candidates[c].bbox.width()).fold(0.0, f32::max);
-        let weight = if self.looks.is_empty() { 0.0 } else { pairing.appearance_weight };
+        let weight = pairing.appearance_weight;
         self.assigner.begin(pairing.gate);
         for &t in rows.iter() {
             let track = &self.tracks[t];
@@ -91,7 +93,7 @@ impl EyelineTracker {
         }
         for &(r, c) in self.assigner.solve_offered(columns.len()) {
             see(&mut self.tracks[rows[r]], &self.candidates[columns[c]], seen, now, &self.noise);
-            self.taken[columns[c]] = true;
+            self.taken_by[columns[c]] = Some(rows[r]);
         }
     }
 
@@ -116,7 +118,7 @@ impl EyelineTracker {
                 track.begin_anew(candidate, now);
             }
             see(track, candidate, seen, now, &self.noise);
-            self.taken[columns[c]] = true;
+            self.taken_by[columns[c]] = Some(rows[r]);
         }
     }
 
@@ -133,8 +135,7 @@ impl EyelineTracker {
         let mut different = 0;
         for c in 0..self.candidates.len() {
             let candidate = &self.candidates[c];
-            let Some(t) = self.tracks.iter().position(|t| t.detection == Some(candidate.index)) else { continue };
-            let Some(look) = self.looks.of(c, candidate, seen) else { continue };
+            let (Some(t), Some(look)) = (self.taken_by[c], self.looks.of(c, candidate, seen)) else { continue };
             if self.is_obscured(c) || candidate.score < self.settings.gallery_score {
                 continue;
             }
