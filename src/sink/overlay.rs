@@ -85,18 +85,23 @@ impl Overlay {
         for (index, zone) in self.settings.zones.iter().enumerate() {
             pen.zone_border(zone, zone_colour(index))?;
         }
-        let drawn = tracks.iter().filter(|track| track.bbox.is_sound() && track.state != TrackState::Removed);
-        for track in drawn.clone() {
+        let shown = tracks.iter().filter(|track| track.shown && track.bbox.is_sound());
+        for track in shown.clone() {
             let trail: Vec<_> = self.trails.of(track.id).map(|point| (point.x, point.y)).collect();
             pen.trail(&trail, colour_of(track.id.0))?;
         }
-        for track in drawn.clone().filter(|track| track.state == TrackState::Lost) {
-            pen.dashed_box(&track.bbox, colour_of(track.id.0))?;
-        }
-        for track in drawn.filter(|track| track.state == TrackState::Confirmed) {
+        // Boxes that were seen cover those that are only expected.
+        let (seen, expected): (Vec<&Track>, Vec<&Track>) =
+            shown.partition(|track| track.state == TrackState::Confirmed);
+        for track in expected.into_iter().chain(seen) {
             let class = self.settings.classes.get(usize::from(track.class.0)).map_or("?", String::as_str);
             let label = format!("#{} {class} {:.2}", track.id.0, track.score);
-            pen.labelled_box(&track.bbox, colour_of(track.id.0), &label)?;
+            match track.state {
+                TrackState::Confirmed => pen.solid_box(&track.bbox, colour_of(track.id.0))?,
+                _ => pen.dashed_box(&track.bbox, colour_of(track.id.0))?,
+            }
+            let corner = pen.pixel((track.bbox.left, track.bbox.top));
+            pen.label(corner, LabelSide::Above, colour_of(track.id.0), &label)?;
         }
         Ok(())
     }
@@ -155,22 +160,16 @@ impl<'a, Image: ToInputOutputArray> Pen<'a, Image> {
         self.line(newer, false, self.stroke_px, colour)
     }
 
-    fn labelled_box(&mut self, bbox: &BBox, colour: Rgb, label: &str) -> opencv::Result<()> {
-        let (upper_left, lower_right) = (self.pixel((bbox.left, bbox.top)), self.pixel((bbox.right, bbox.bottom)));
-        let rect = Rect::new(
-            upper_left.x,
-            upper_left.y,
-            (lower_right.x - upper_left.x).max(1),
-            (lower_right.y - upper_left.y).max(1),
-        );
-        imgproc::rectangle(self.image, rect, scalar(colour), self.stroke_px, imgproc::LINE_8, 0)?;
-        self.label(upper_left, LabelSide::Above, colour, label)
+    fn solid_box(&mut self, bbox: &BBox, colour: Rgb) -> opencv::Result<()> {
+        let (a, b) = (self.pixel((bbox.left, bbox.top)), self.pixel((bbox.right, bbox.bottom)));
+        let rect = Rect::new(a.x, a.y, (b.x - a.x).max(1), (b.y - a.y).max(1));
+        imgproc::rectangle(self.image, rect, scalar(colour), self.stroke_px, imgproc::LINE_8, 0)
     }
 
     fn dashed_box(&mut self, bbox: &BBox, colour: Rgb) -> opencv::Result<()> {
         let (a, b) = (self.pixel((bbox.left, bbox.top)), self.pixel((bbox.right, bbox.bottom)));
         let [width, height] = [self.placement.canvas.width as i32, self.placement.canvas.height as i32];
-        let dash = 4 * self.stroke_px.max(2);
+        let dash = 3 * self.stroke_px.max(2);
         let mut dashes = Vec::new();
         for y in [a.y, b.y].into_iter().filter(|y| (0..height).contains(y)) {
             let starts = (a.x..b.x).step_by(2 * dash as usize).filter(|x| *x + dash >= 0 && *x < width);
@@ -181,7 +180,7 @@ impl<'a, Image: ToInputOutputArray> Pen<'a, Image> {
             dashes.extend(starts.map(|y| (Point::new(x, y), Point::new(x, (y + dash).min(b.y)))));
         }
         for (from, to) in dashes {
-            imgproc::line(self.image, from, to, scalar(colour), 1, imgproc::LINE_8, 0)?;
+            imgproc::line(self.image, from, to, scalar(colour), self.stroke_px, imgproc::LINE_8, 0)?;
         }
         Ok(())
     }
