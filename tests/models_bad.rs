@@ -2,9 +2,9 @@
 //! frame, never in a panic.
 #![cfg(all(feature = "torch", feature = "opencv"))]
 
-mod common;
+mod inference;
 
-use common::{detect_plan, embed_plan};
+use inference::{detect_plan, embed_plan};
 use eyeline::{
     config::{
         plan::{DetectPlan, EmbedPlan},
@@ -94,7 +94,7 @@ fn missing_files_are_named_with_the_remedy() {
 #[test]
 fn unknown_names_suggest_the_nearest() {
     assert_refused(&plan_of("yolo-v3-tiny"), &["no such model", "\"yolov3-tiny\""]);
-    assert_refused(&plan_of("mobilenetv2"), &["not for this task", "\"yolov3-tiny\""]);
+    assert_refused(&plan_of("mobilenet-v2"), &["not for this task", "\"yolov3-tiny\""]);
     let plan = DetectPlan { classes: vec!["person".into(), "bycicle".into()], ..detect_plan(64) };
     assert_refused(&plan, &["no class \"bycicle\"", "did you mean \"bicycle\"?"]);
 }
@@ -199,7 +199,10 @@ fn a_state_dict_of_another_network_is_refused() {
     let path = dir.path().join("other.pt");
     fs::write(&path, &bytes).unwrap();
     let message = refused_embedder(path);
-    assert!(message.ends_with("no tensor \"features.3.conv.0.weight\": the file belongs to another network"), "{message}");
+    assert!(
+        message.ends_with("no tensor \"features.3.conv.0.weight\": the file belongs to another network"),
+        "{message}"
+    );
 }
 
 proptest! {

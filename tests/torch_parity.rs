@@ -2,11 +2,11 @@
 //! same vectors every time.
 //!
 //! `golden/yolov3_tiny_*.csv` was recorded by `golden/generate/yolov3_tiny.py` from OpenCV's DNN module.
-#![cfg(all(feature = "torch", feature = "opencv"))]
+#![cfg(all(feature = "torch", feature = "opencv", feature = "gst"))]
 
-mod common;
+mod inference;
 
-use common::{detect_plan, embed_plan, noise_frame, vtest_frames};
+use inference::{detect_plan, embed_plan, noise_frame, vtest_frames};
 use eyeline::{
     detect::{self, Detection},
     embed,
@@ -104,7 +104,8 @@ fn pictures_of_any_size_are_detected_in() {
 #[test]
 fn embeddings_are_of_norm_one_and_the_same_every_time() {
     let frames = vtest_frames(&[0, 100]);
-    let people = [(&frames[0], BBox::new(499.0, 161.0, 530.0, 221.0)), (&frames[1], BBox::new(348.0, 186.0, 374.0, 281.0))];
+    let people =
+        [(&frames[0], BBox::new(499.0, 161.0, 530.0, 221.0)), (&frames[1], BBox::new(348.0, 186.0, 374.0, 281.0))];
     let outside = [(&frames[0], BBox::new(900.0, 10.0, 950.0, 90.0)), (&frames[1], BBox::new(5.0, 5.0, 5.2, 90.0))];
     let crops = [people[0], outside[0], people[1], outside[1]];
     let (mut embedder, card) = embed::torch::open(&embed_plan()).unwrap();

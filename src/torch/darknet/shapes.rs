@@ -64,7 +64,7 @@ impl Builder {
             batch_normalize: section.switch("batch_normalize")?,
             activation: activation(section, "logistic")?,
         };
-        if conv.inputs % conv.groups != 0 || conv.filters % conv.groups != 0 {
+        if !conv.inputs.is_multiple_of(conv.groups) || !conv.filters.is_multiple_of(conv.groups) {
             let problem = format!(
                 "{} input and {} output channels do not split into {} groups",
                 conv.inputs, conv.filters, conv.groups
@@ -108,12 +108,12 @@ impl Builder {
             let part = self.layers[index].output;
             if (part.height, part.width) != (output.height, output.width) {
                 let problem = format!(
-                    "layer {index} gives {}x{}, the first one {}x{}: they cannot be joined; the input must be a multiple of 32 pixels",
+                    "layer {index} gives {}x{}, the first one {}x{}: they cannot be joined; is the input a multiple of 32?",
                     part.width, part.height, output.width, output.height
                 );
                 return Err(section.error_at("layers", problem));
             }
-            if part.channels % groups != 0 {
+            if !part.channels.is_multiple_of(groups) {
                 return Err(
                     section.error_at("groups", format!("{} channels do not split into {groups} groups", part.channels))
                 );
