@@ -6,8 +6,8 @@
 use eyeline::{
     cli::execute,
     config::{self, host::ThisMachine, plan::Plan, raw::Stream},
-    detect::{self, Detection, Detector},
-    embed::{self, Embedder, Embedding},
+    detect::{self, Detection},
+    embed::{self, Embedding},
     frame::{Frame, StreamId},
     geometry::BBox,
     source::{OpenSource, Pull, gst::FileOpener},

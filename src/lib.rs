@@ -4,6 +4,8 @@
 //! describes them, `track` gives them identities, `analyze` makes events of what they do, `sink` hands those on.
 //! `pipeline` joins the stretches by channels; everything before it is synchronous and testable with a `Vec`.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod config;
 pub mod frame;
 pub mod geometry;

@@ -23,7 +23,7 @@ fn eyeline(dir: &Path, arguments: &[&str]) -> Output {
     program.current_dir(dir).env_remove("VIDEO").args(arguments).output().expect("runs")
 }
 
-fn text(bytes: &[u8]) -> String {
+fn text_of(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
@@ -32,17 +32,17 @@ fn a_sound_file_is_summed_up_in_a_line() {
     let folder = folder();
     let output = eyeline(folder.path(), &["check", "good.yml"]);
     let expected = "good.yml: ok: 1 stream, detector yolov3-tiny 416 px, embedder none, tracker eyeline\n";
-    assert_eq!((text(&output.stdout).as_str(), output.status.code()), (expected, Some(0)));
+    assert_eq!((text_of(&output.stdout).as_str(), output.status.code()), (expected, Some(0)));
 }
 
 #[test]
 fn every_fault_of_every_file_is_a_line_and_the_exit_code_is_2() {
     let folder = folder();
     let output = eyeline(folder.path(), &["check", "bad.yml", "good.yml", "none.yml"]);
-    let stdout = text(&output.stdout);
+    let stdout = text_of(&output.stdout);
     let lines: Vec<_> = stdout.lines().collect();
     let beginnings = [
-        "bad.yml:3:5: streams[0].file: gaet.mp4: no such file",
+        "bad.yml:3:5: streams[0].file: gaet.mp4: no such file or directory; did you mean gate.mp4?",
         "bad.yml:5:5: detect.min_score: \"high\", expected a number 0..=1",
         "good.yml: ok: ",
         "none.yml: cannot be read: No such file or directory",
@@ -58,8 +58,20 @@ fn a_missing_video_is_a_fault_of_its_file() {
     fs::write(folder.path().join("bad.yml"), "{version: 1, streams: [{file: gaet.mp4}, {file: gate.mp4}]}")
         .expect("written");
     let output = eyeline(folder.path(), &["check", "bad.yml"]);
-    assert!(text(&output.stdout).starts_with("bad.yml:1:25: streams[0].file: gaet.mp4: no such file"));
+    assert!(text_of(&output.stdout).starts_with("bad.yml:1:25: streams[0].file: gaet.mp4: no such file"));
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_folder_and_a_glob_are_as_many_streams_as_they_hold_videos() {
+    let folder = folder();
+    fs::write(folder.path().join("yard.MKV"), "").expect("written");
+    for (file, count) in [(".", 2), ("'*a*.m*'", 1), ("'*'", 5)] {
+        let text = format!("{{version: 1, streams: [{{file: {file}}}]}}");
+        fs::write(folder.path().join("many.yml"), text).expect("written");
+        let stdout = text_of(&eyeline(folder.path(), &["check", "many.yml"]).stdout);
+        assert!(stdout.starts_with(&format!("many.yml: ok: {count} stream")), "{file}: {stdout}");
+    }
 }
 
 #[test]
@@ -82,5 +94,5 @@ fn schema_and_reference_are_printed() {
     fs::write(folder.path().join("recording.mp4"), "").expect("written");
     fs::write(folder.path().join("reference.yml"), reference).expect("written");
     let output = eyeline(folder.path(), &["check", "reference.yml"]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    assert_eq!(output.status.code(), Some(0), "{}", text_of(&output.stdout));
 }

@@ -289,8 +289,8 @@ fn batches_do_not_depend_on_timing() {
         bench.max_batch = max_batch;
         let batches = Arc::clone(&bench.detector.batches);
         bench.run();
-        let batches = batches.lock().unwrap().clone();
-        batches
+
+        batches.lock().unwrap().clone()
     };
     for max_batch in [1, 2, 3, 8] {
         let first = run(max_batch);

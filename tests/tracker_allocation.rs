@@ -48,11 +48,11 @@ static ALLOCATOR: Counting = Counting;
 /// Fifty people walking to and fro, some of them of low score or unseen in turns.
 fn crowd(frame: usize) -> Vec<Detection> {
     (0..50)
-        .filter(|i| (frame + i * 7) % 23 != 0)
+        .filter(|i| !(frame + i * 7).is_multiple_of(23))
         .map(|i| {
             let sway = 15.0 * ((frame as f32 / 20.0) + i as f32).sin();
             let (x, y) = (100.0 + 150.0 * (i % 10) as f32 + sway, 150.0 + 180.0 * (i / 10) as f32);
-            let score = if (frame + i) % 11 == 0 { 0.3 } else { 0.9 };
+            let score = if (frame + i).is_multiple_of(11) { 0.3 } else { 0.9 };
             Detection { bbox: BBox::from_cxcywh(x, y, 60.0, 150.0), class: ClassId(0), score }
         })
         .collect()

@@ -12,7 +12,7 @@ use eyeline::{
 /// People who come, walk through and go, for ever: about `frame / 10` of them over time, each with a look of its own.
 fn street(frame: u64) -> (Vec<Detection>, Vec<Option<Embedding>>) {
     let on_stage = (frame / 10).saturating_sub(8)..=frame / 10;
-    let people = on_stage.filter(|person| frame >= person * 10 && (frame + person) % 13 != 0);
+    let people = on_stage.filter(|person| frame >= person * 10 && !(frame + person).is_multiple_of(13));
     let walk = |person: u64| {
         let x = 12.0 * (frame - person * 10) as f32;
         let y = 150.0 + 90.0 * (person % 9) as f32;

@@ -1,6 +1,7 @@
 //! The machine that a configuration is checked on: its files, CPUs and environment variables.
 
 use super::check::Host;
+use crate::source::inputs::expand;
 use std::{
     path::{Path, PathBuf},
     thread::available_parallelism,
@@ -12,8 +13,11 @@ pub struct ThisMachine;
 
 impl Host for ThisMachine {
     fn videos(&self, input: &str) -> Result<Vec<PathBuf>, String> {
-        let path = PathBuf::from(input);
-        if path.exists() { Ok(vec![path]) } else { Err(format!("{input}: no such file")) }
+        let inputs = expand(&[input.to_owned()]);
+        match inputs.faults.into_iter().next() {
+            Some(fault) => Err(fault.to_string()),
+            None => Ok(inputs.found.into_iter().map(|input| input.path).collect()),
+        }
     }
 
     fn is_file(&self, path: &Path) -> bool {

@@ -10,6 +10,7 @@ mod constraint;
 pub mod env;
 pub mod fault;
 pub mod host;
+mod locate;
 mod models;
 pub mod plan;
 pub mod raw;
@@ -26,7 +27,7 @@ pub use check::{Checked, Host};
 pub use fault::{Fault, Faults};
 
 use fault::{KeyPath, Location};
-use std::path::Path;
+use std::{fs::File, io::Read, path::Path};
 
 /// Most faults that are looked up in the text: each costs one pass through it.
 const MAX_LOCATED: usize = 100;
@@ -41,7 +42,10 @@ pub fn defaults() -> raw::Raw {
 /// Errors: the file cannot be read, or every fault in it.
 pub fn load(file: &Path, host: &dyn Host) -> Result<Checked, Faults> {
     let fault = |problem: String| Faults(vec![Fault::new(KeyPath::root(), problem)]);
-    let bytes = std::fs::read(file).map_err(|error| fault(format!("cannot be read: {error}")))?;
+    let mut bytes = Vec::new();
+    // A video or a device given by mistake is not read to its end; `yaml` refuses what is one byte too long.
+    let part = File::open(file).and_then(|file| file.take(yaml::MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
+    part.map_err(|error| fault(format!("cannot be read: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| fault(format!("not UTF-8 text: {}", error.utf8_error())))?;
     read(&text, host)
 }
@@ -57,7 +61,7 @@ pub fn read(text: &str, host: &dyn Host) -> Result<Checked, Faults> {
         Err(Faults(faults)) => faults,
     };
     for fault in faults.iter_mut().take(MAX_LOCATED) {
-        fault.at = fault.at.or_else(|| yaml::locate(text, &fault.path));
+        fault.at = fault.at.or_else(|| locate::locate(text, &fault.path));
     }
     let end = Location { line: usize::MAX, column: 0 };
     faults.sort_by_key(|fault| fault.at.unwrap_or(end));

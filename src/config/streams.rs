@@ -30,9 +30,13 @@ pub(super) fn streams(
     for (index, stream) in raw.iter().enumerate() {
         let path = path.index(index);
         let zones = zones(&stream.zones, &path.key("zones"), faults);
-        // An empty `file` was reported already.
-        let videos = if stream.file.is_empty() { Ok(Vec::new()) } else { host.videos(&stream.file) };
-        match videos {
+        if stream.file.is_empty() {
+            continue; // reported already
+        }
+        match host.videos(&stream.file) {
+            Ok(videos) if videos.is_empty() => {
+                unusable.push(Fault::new(path.key("file"), format!("{}: no video", stream.file)));
+            }
             Err(problem) => unusable.push(Fault::new(path.key("file"), problem)),
             Ok(videos) => {
                 let is_itself = matches!(&*videos, [video] if *video == Path::new(&stream.file));

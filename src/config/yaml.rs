@@ -1,15 +1,19 @@
-//! YAML text -> a tree of JSON values (bounded, merge keys applied), and paths -> lines and columns.
+//! YAML text -> a tree of JSON values, bounded, merge keys applied.
 //!
 //! A tree of JSON values, because the schema is JSON and knows neither tags nor keys that are not text. YAML's numbers
 //! `.nan` and `.inf` have no counterpart there and stay what they look like: text.
 
-use super::fault::{Fault, KeyPath, Location, Step, shortened, shown_key};
-use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use super::fault::{Fault, KeyPath, Location, shortened, shown_key};
+use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::{cell::Cell, fmt};
 
 /// Largest file that is read, bytes. The reference file has a hundredth of it.
 pub const MAX_BYTES: usize = 1 << 20;
+
+/// Most brackets that may be open at one time: libyaml looks through all of them at every token, and a megabyte of `[` would
+/// keep it busy for minutes. Those in comments and quotes count too, so this is well above what can be nested.
+const MAX_OPEN: usize = 1024;
 
 /// Most memory the tree may take, bytes: aliases of aliases can say gigabytes in a few lines.
 const MAX_TREE_BYTES: usize = 16 << 20;
@@ -23,22 +27,39 @@ const NODE_BYTES: usize = 64;
 /// beyond 128 levels, more than the bounds above. Only the first is found.
 pub fn tree(text: &str) -> Result<Value, Fault> {
     if text.len() > MAX_BYTES {
-        let problem = format!("{} bytes, at most {MAX_BYTES}", text.len());
+        let problem = format!("more than {MAX_BYTES} bytes");
         return Err(Fault::new(KeyPath::root(), problem));
+    }
+    if let Some(at) = too_deep(text) {
+        let problem = format!("not valid YAML: more than {MAX_OPEN} brackets are open here");
+        return Err(Fault { at: Some(at), ..Fault::new(KeyPath::root(), problem) });
     }
     let budget = Cell::new(MAX_TREE_BYTES);
     let result = Tree { budget: &budget }.deserialize(serde_yaml::Deserializer::from_str(text));
     result.map_err(|error| syntax_fault(&error, text))
 }
 
-/// Where `path` begins: its key, its list entry, or of what is not there the nearest above it that is.
-pub fn locate(text: &str, path: &KeyPath) -> Option<Location> {
-    // The search ends in an error raised on purpose at the wanted node, since an error is what serde_yaml locates.
-    let found = Seek(path.steps()).deserialize(serde_yaml::Deserializer::from_str(text));
-    found.err().as_ref().and_then(location)
+/// Where the one bracket too many is opened.
+fn too_deep(text: &str) -> Option<Location> {
+    let mut open = 0usize;
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if open > MAX_OPEN {
+            let before = &text[..index];
+            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+            let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
+            return Some(Location { line, column });
+        }
+    }
+    None
 }
 
-fn location(error: &serde_yaml::Error) -> Option<Location> {
+/// Where serde_yaml saw an error.
+pub(super) fn location(error: &serde_yaml::Error) -> Option<Location> {
     error.location().map(|at| Location { line: at.line(), column: at.column() })
 }
 
@@ -208,77 +229,6 @@ impl Visitor<'_> for Key<'_> {
     }
 }
 
-/// Walks down the steps and fails where they end.
-struct Seek<'p>(&'p [Step]);
-
-impl<'de> DeserializeSeed<'de> for Seek<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Seek<'_> {
-    type Value = ();
-
-    /// Whatever else is found where the steps end, serde refuses with this text: the error that is wanted.
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("here")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        if let Some((Step::Index(index), rest)) = self.0.split_first() {
-            for _ in 0..*index {
-                seq.next_element::<IgnoredAny>()?;
-            }
-            seq.next_element_seed(Seek(rest))?;
-        }
-        Err(de::Error::custom("here"))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        if let Some((Step::Key(wanted), rest)) = self.0.split_first() {
-            while let Some(found) = map.next_key_seed(SeekKey { wanted, is_last: rest.is_empty() })? {
-                if found {
-                    return map.next_value_seed(Seek(rest));
-                }
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Err(de::Error::custom("here"))
-    }
-}
-
-/// Whether a key is the wanted one; fails at it if it is the last step.
-struct SeekKey<'p> {
-    wanted: &'p str,
-    is_last: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for SeekKey<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for SeekKey<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("here")
-    }
-
-    fn visit_str<E: de::Error>(self, key: &str) -> Result<bool, E> {
-        match (key == self.wanted, self.is_last) {
-            (true, true) => Err(E::custom("here")),
-            (found, _) => Ok(found),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,8 +281,10 @@ mod tests {
         for text in ["[".repeat(10_000), "{a: ".repeat(10_000), "- ".repeat(10_000), "? ".repeat(10_000)] {
             assert!(tree(&text).is_err(), "{}", &text[..8]);
         }
-        let closed = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-        assert!(problem(&closed).contains("recursion limit exceeded"));
+        let nested = |levels: usize| format!("a:\n {}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(problem(&nested(200)).contains("recursion limit exceeded"));
+        assert_eq!(problem(&nested(10_000)), "2:1026: not valid YAML: more than 1024 brackets are open here");
+        assert!(tree(&nested(100)).is_ok());
     }
 
     #[test]
@@ -346,28 +298,6 @@ mod tests {
         let long = format!("a: &a {}\nb: [{}]", "x".repeat(400_000), "*a, ".repeat(100_000));
         assert!(problem(&long).contains("aliases make more than"));
         assert!(tree("a: &a [*a, *a]").is_err());
-        assert!(problem(&" ".repeat(MAX_BYTES + 1)).contains("at most 1048576"));
-    }
-
-    #[test]
-    fn a_path_is_located_at_its_key_or_above() {
-        let text = "a: 1\nb:\n  - c: 1\n    d: [2, 3]\n  - &x e\n  - *x\n";
-        let root = KeyPath::root();
-        let b = root.key("b");
-        let cases = [
-            (root.key("a"), 1, 1),
-            (b.clone(), 2, 1),
-            (b.index(0), 3, 5),
-            (b.index(0).key("d"), 4, 5),
-            (b.index(0).key("d").index(1), 4, 12),
-            (b.index(0).key("missing"), 3, 5),
-            (b.index(1), 5, 5),
-            (b.index(7), 3, 3),
-            (root.key("missing"), 1, 1),
-            (root.clone(), 1, 1),
-        ];
-        for (path, line, column) in cases {
-            assert_eq!(locate(text, &path), Some(Location { line, column }), "{path}");
-        }
+        assert!(problem(&" ".repeat(MAX_BYTES + 1)).contains("more than 1048576 bytes"));
     }
 }

@@ -160,7 +160,7 @@ mod tests {
         let unfinished = [mp4_box(b"ftyp", 8), mp4_box(b"mdat", 100)].concat();
         assert_eq!(fault(&unfinished), Some(ContainerFault::Unfinished));
         assert_eq!(fault(&unfinished[..60]), Some(ContainerFault::Unfinished));
-        let to_the_end = [&whole[..72], &[0, 0, 0, 0], b"mdat", &[1; 9][..]].concat();
+        let to_the_end = [&whole[..64], &[0, 0, 0, 0], b"mdat", &[1; 9][..]].concat();
         assert_eq!(fault(&to_the_end), None);
         let large = [&whole[..64], &[0, 0, 0, 1], b"mdat", &20u64.to_be_bytes(), &[7; 4][..]].concat();
         assert_eq!(fault(&large), None);

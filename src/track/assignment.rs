@@ -19,6 +19,7 @@ struct Edge {
 /// Solves assignment problems; keeps its buffers, so that a frame like the last one allocates nothing.
 #[derive(Debug, Default)]
 pub struct Assigner {
+    gate: f32,
     edges: Vec<Edge>,
     /// Row r owns `edges[starts[r]..starts[r + 1]]`.
     starts: Vec<usize>,
@@ -49,8 +50,40 @@ impl Assigner {
     /// Only pairs that cost less than `gate` are matched; a NaN or infinite cost never is. With `gate` above every cost
     /// this is the plain rectangular problem wherever matching pays for all rows or columns.
     pub fn solve(&mut self, cost: ArrayView2<'_, f32>, gate: f32) -> &[(usize, usize)] {
-        self.collect_edges(cost, gate);
-        let (rows, columns) = cost.dim();
+        self.begin(gate);
+        for row in cost.rows() {
+            for (column, &value) in row.iter().enumerate() {
+                self.offer(column, value);
+            }
+            self.end_row();
+        }
+        self.solve_offered(cost.ncols())
+    }
+
+    /// Begins a problem whose pairs are offered one by one, row after row: for whoever knows that most are impossible.
+    pub fn begin(&mut self, gate: f32) {
+        self.gate = gate;
+        self.edges.clear();
+        self.starts.clear();
+        self.starts.push(0);
+    }
+
+    /// A pair of the current row and its cost; one not offered is never matched. A column at most once a row.
+    pub fn offer(&mut self, column: usize, cost: f32) {
+        if cost < self.gate && cost.is_finite() {
+            let cost = f64::from(cost) - f64::from(self.gate);
+            self.edges.push(Edge { column: column as u32, cost });
+        }
+    }
+
+    /// The next pairs belong to the next row.
+    pub fn end_row(&mut self) {
+        self.starts.push(self.edges.len());
+    }
+
+    /// Solves what was offered since `begin`; as `solve`. Every offered column is below `columns`.
+    pub fn solve_offered(&mut self, columns: usize) -> &[(usize, usize)] {
+        let rows = self.starts.len().saturating_sub(1);
         reset(&mut self.row_price, rows, 0.0);
         reset(&mut self.column_price, columns, 0.0);
         reset(&mut self.column_of_row, rows, NONE);
@@ -66,21 +99,6 @@ impl Assigner {
         let matched = self.column_of_row.iter().enumerate().filter(|&(_, &column)| column != NONE);
         self.pairs.extend(matched.map(|(row, &column)| (row, column as usize)));
         &self.pairs
-    }
-
-    fn collect_edges(&mut self, cost: ArrayView2<'_, f32>, gate: f32) {
-        self.edges.clear();
-        self.starts.clear();
-        self.starts.push(0);
-        for row in cost.rows() {
-            for (column, &value) in row.iter().enumerate() {
-                if value < gate && value.is_finite() {
-                    let cost = f64::from(value) - f64::from(gate);
-                    self.edges.push(Edge { column: column as u32, cost });
-                }
-            }
-            self.starts.push(self.edges.len());
-        }
     }
 
     /// Finds the cheapest augmenting path from `start`, mends the prices and flips the path.
@@ -253,9 +271,9 @@ mod tests {
         fn large_problems_agree_with_their_transpose(values in prop::collection::vec(0.0f32..1.0, 40 * 30)) {
             let cost = Array2::from_shape_vec((40, 30), values).unwrap();
             let mut assigner = Assigner::default();
-            let straight = total(&cost, 0.7, &assigner.solve(cost.view(), 0.7).to_vec());
+            let straight = total(&cost, 0.7, assigner.solve(cost.view(), 0.7));
             let turned = cost.t().to_owned();
-            let crossed = total(&turned, 0.7, &assigner.solve(turned.view(), 0.7).to_vec());
+            let crossed = total(&turned, 0.7, assigner.solve(turned.view(), 0.7));
             prop_assert!((straight - crossed).abs() < 1e-5);
         }
     }

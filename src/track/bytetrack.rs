@@ -99,7 +99,9 @@ fn measure(bbox: &BBox) -> [f64; 4] {
 
 fn bbox_of(filter: &BoxFilter) -> BBox {
     let [cx, cy, aspect, height] = filter.position();
-    BBox::from_cxcywh(cx as f32, cy as f32, (aspect * height) as f32, height as f32)
+    // Never smaller than a pixel: a lost track may have been shrinking.
+    let height = height.max(1.0);
+    BBox::from_cxcywh(cx as f32, cy as f32, (aspect * height).max(1.0) as f32, height as f32)
 }
 
 /// One assignment: which tracks, which detections, at what cost.

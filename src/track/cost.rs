@@ -1,7 +1,10 @@
 //! Costs of pairing tracks with detections.
 
-use super::{input::Candidate, motion::unit_vector, settings::TrackSettings, tracklet::Tracklet};
-use crate::geometry::{BBox, iou};
+use super::{appearance::Looks, input::Candidate, motion::unit_vector, settings::TrackSettings, tracklet::Tracklet};
+use crate::{
+    detect::ClassId,
+    geometry::{BBox, iou},
+};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 /// Memory for one cost matrix after another.
@@ -32,7 +35,7 @@ pub(super) struct Pairing {
     /// Boxes grow by this share of their size on every side before they are compared.
     pub buffer: f32,
     /// Compare with the last observation instead of the prediction.
-    pub from: From,
+    pub from: Origin,
     /// Whether score and direction count.
     pub cues: Cues,
     /// Weight of full certainty by appearance.
@@ -41,7 +44,7 @@ pub(super) struct Pairing {
 
 /// Which box of a track is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum Origin {
     /// Where it should be.
     Prediction,
     /// Where it was.
@@ -59,91 +62,107 @@ pub(super) enum Cues {
 
 impl Pairing {
     /// Believed tracks and detections of high score.
-    pub fn first(s: &TrackSettings) -> Self {
+    pub fn first(s: &TrackSettings, looks: &Looks) -> Self {
         Self {
             gate: s.first_gate,
             buffer: s.first_buffer,
-            from: From::Prediction,
+            from: Origin::Prediction,
             cues: Cues::All,
-            appearance_weight: s.appearance_weight,
+            appearance_weight: appearance_weight(s, looks),
         }
     }
 
     /// Believed tracks and detections of low score.
-    pub fn low(s: &TrackSettings) -> Self {
+    pub fn low(s: &TrackSettings, looks: &Looks) -> Self {
         Self {
             gate: s.low_gate,
             buffer: s.low_buffer,
-            from: From::Prediction,
+            from: Origin::Prediction,
             cues: Cues::Overlap,
-            appearance_weight: s.appearance_weight,
+            appearance_weight: appearance_weight(s, looks),
         }
     }
 
     /// What stayed unmatched, compared with where the track was last seen: after Cao et al. 2023, section 4.3.
-    pub fn recovery(s: &TrackSettings) -> Self {
+    pub fn recovery(s: &TrackSettings, looks: &Looks) -> Self {
         Self {
             gate: s.recovery_gate,
             buffer: s.recovery_buffer,
-            from: From::LastBox,
+            from: Origin::LastBox,
             cues: Cues::Overlap,
-            appearance_weight: s.appearance_weight,
+            appearance_weight: appearance_weight(s, looks),
         }
     }
 
     /// Tracks not believed yet.
-    pub fn tentative(s: &TrackSettings) -> Self {
+    pub fn tentative(s: &TrackSettings, looks: &Looks) -> Self {
         Self {
             gate: s.tentative_gate,
             buffer: 0.0,
-            from: From::Prediction,
+            from: Origin::Prediction,
             cues: Cues::Overlap,
-            appearance_weight: s.appearance_weight,
+            appearance_weight: appearance_weight(s, looks),
         }
     }
 }
 
-/// Cost of matching a track with a detection, lower is better; infinite where the boxes, grown, do not meet.
-pub(super) fn pair_cost(
-    track: &Tracklet,
-    candidate: &Candidate,
-    now: f64,
-    pairing: &Pairing,
-    s: &TrackSettings,
-) -> f32 {
-    let last;
-    let from = match pairing.from {
-        From::Prediction => &track.bbox,
-        From::LastBox => {
-            last = track.motion.last_box();
-            &last
-        }
-    };
-    let unseen = (now - track.last_seen) as f32 - 1.0;
-    let buffer = (pairing.buffer + s.buffer_growth * unseen.max(0.0)).min(MAX_BUFFER);
-    let overlap = buffered_iou(from, &candidate.bbox, buffer);
-    if overlap <= 0.0 {
-        return f32::INFINITY;
-    }
-    let mut similarity = overlap;
-    if s.height_power > 0.0 {
-        similarity *= height_iou(from, &candidate.bbox).powf(s.height_power);
-    }
-    if candidate.class != track.record.class() {
-        similarity *= OTHER_CLASS;
-    }
-    if pairing.cues == Cues::All {
-        if s.score_fusion > 0.0 {
-            similarity *= candidate.score.powf(s.score_fusion);
-        }
-        similarity += s.direction_weight * direction_agreement(track, candidate);
-        similarity -= s.score_weight * (track.record.score - candidate.score).abs();
-    }
-    1.0 - similarity
+/// Appearance counts where there are embeddings.
+fn appearance_weight(s: &TrackSettings, looks: &Looks) -> f32 {
+    if looks.is_empty() { 0.0 } else { s.appearance_weight }
 }
 
-/// Boxes grow by no more than this share of their size.
-const MAX_BUFFER: f32 = 0.8;
+/// The side of a track in the pairs of a round: worked out once, compared with many detections.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TrackSide {
+    /// The box that is compared.
+    pub bbox: BBox,
+    last_center: (f32, f32),
+    direction: Option<(f32, f32)>,
+    class: ClassId,
+    score: f32,
+}
+
+impl TrackSide {
+    pub fn new(track: &Tracklet, pairing: &Pairing) -> Self {
+        let last = track.motion.last_box();
+        let bbox = if pairing.from == Origin::LastBox { last } else { track.bbox };
+        let (class, score) = (track.record.class(), track.record.score);
+        Self { bbox, last_center: last.center(), direction: track.direction, class, score }
+    }
+
+    /// Cost of the pair, lower is better; infinite where the boxes, grown, do not meet or the gate is out of reach.
+    pub fn cost(&self, candidate: &Candidate, pairing: &Pairing, s: &TrackSettings) -> f32 {
+        let overlap = buffered_iou(&self.bbox, &candidate.bbox, pairing.buffer);
+        // Nothing below adds more than the weights: most neighbours are out before the costly cues are asked.
+        if overlap <= 0.0 || overlap + s.direction_weight / 2.0 + pairing.appearance_weight <= 1.0 - pairing.gate {
+            return f32::INFINITY;
+        }
+        let mut similarity = overlap;
+        if s.height_power > 0.0 {
+            similarity *= height_iou(&self.bbox, &candidate.bbox).powf(s.height_power);
+        }
+        if candidate.class != self.class {
+            similarity *= OTHER_CLASS;
+        }
+        if pairing.cues == Cues::All {
+            if s.score_fusion > 0.0 {
+                similarity *= candidate.score.powf(s.score_fusion);
+            }
+            similarity += s.direction_weight * self.direction_agreement(candidate);
+            similarity -= s.score_weight * (self.score - candidate.score).abs();
+        }
+        1.0 - similarity
+    }
+
+    /// How well a detection lies in the direction of motion, -0.5..=0.5 times its score (Cao et al. 2023, section 4.2).
+    fn direction_agreement(&self, candidate: &Candidate) -> f32 {
+        let to = unit_vector(self.last_center, candidate.bbox.center());
+        let (Some(from), Some(to)) = (self.direction, to) else { return 0.0 };
+        let angle = (from.0 * to.0 + from.1 * to.1).clamp(-1.0, 1.0).acos();
+        (0.5 - angle / std::f32::consts::PI) * candidate.score
+    }
+}
+
 /// What remains of the similarity if the classes differ: detectors waver between car and truck, but a person on a
 /// bicycle is two tracks.
 const OTHER_CLASS: f32 = 0.6;
@@ -166,12 +185,4 @@ fn height_iou(a: &BBox, b: &BBox) -> f32 {
     let shared = a.bottom.min(b.bottom) - a.top.max(b.top);
     let all = a.bottom.max(b.bottom) - a.top.min(b.top);
     (shared / all).clamp(0.0, 1.0)
-}
-
-/// How well a detection lies in the direction a track moves, -0.5..=0.5 times its score (Cao et al. 2023, section 4.2).
-fn direction_agreement(track: &Tracklet, candidate: &Candidate) -> f32 {
-    let to = unit_vector(track.motion.last_box().center(), candidate.bbox.center());
-    let (Some(track), Some(to)) = (track.direction, to) else { return 0.0 };
-    let angle = (track.0 * to.0 + track.1 * to.1).clamp(-1.0, 1.0).acos();
-    (0.5 - angle / std::f32::consts::PI) * candidate.score
 }

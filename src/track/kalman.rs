@@ -46,7 +46,7 @@ impl AxisFilter {
     pub fn update(&mut self, measured: f64, variance: f64) {
         let p = self.covariance;
         let innovation_variance = p[(0, 0)] + variance;
-        let gain = Vector2::new(p[(0, 0)], p[(0, 1)]) / innovation_variance;
+        let gain = Vector2::new(p[(0, 0)], p[(0, 1)]) * innovation_variance.recip();
         self.state += gain * (measured - self.state.x);
         let cross = p[(0, 1)] - gain.x * p[(0, 1)];
         self.covariance = Matrix2::new(p[(0, 0)] - gain.x * p[(0, 0)], cross, cross, p[(1, 1)] - gain.y * p[(0, 1)]);

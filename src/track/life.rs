@@ -18,7 +18,7 @@ impl EyelineTracker {
         for c in 0..self.candidates.len() {
             let candidate = &self.candidates[c];
             let room = self.tracks.len() < self.settings.max_tracks;
-            if self.taken[c] || candidate.score < self.settings.new_track_score || !room {
+            if self.taken_by[c].is_some() || candidate.score < self.settings.new_track_score || !room {
                 continue;
             }
             let max_iou = self.settings.birth_max_iou;

@@ -1,4 +1,29 @@
 //! Gives detections a lasting identity. Pure: media time, boxes and embeddings in, tracks out.
+//!
+//! `build` makes the tracker the settings ask for. `eyeline` (`tracker`, with its `rounds` of association and the `life` of
+//! its tracks) is the default; `sort`, `bytetrack` and `ocsort` are references to compare with. `replay` runs a tracker over
+//! a recording, `refine` makes more of its tracks once the whole recording was seen. Knows neither pixels nor models.
+//!
+//! ```
+//! use eyeline::{
+//!     detect::{ClassId, Detection},
+//!     geometry::BBox,
+//!     time::MediaTime,
+//!     track::{Observations, TrackIds, build, settings::TrackSettings},
+//! };
+//!
+//! let mut tracker = build(&TrackSettings::default(), 25.0, TrackIds::default());
+//! let mut tracks = Vec::new();
+//! for frame in 0..10 {
+//!     let bbox = BBox::from_tlwh(100.0 + 3.0 * frame as f32, 50.0, 40.0, 100.0);
+//!     let detections = [Detection { bbox, class: ClassId(0), score: 0.9 }];
+//!     let at = MediaTime::from_secs_f64(f64::from(frame) / 25.0);
+//!     // No embeddings and a camera that stands still: identity by motion alone.
+//!     tracker.update(&Observations { at, detections: &detections, embeddings: &[], camera: None }, &mut tracks);
+//! }
+//! assert_eq!(tracks.len(), 1);
+//! assert_eq!((tracks[0].id.0, tracks[0].detection, tracks[0].shown), (1, Some(0), true));
+//! ```
 
 mod appearance;
 mod area_filter;

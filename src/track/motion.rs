@@ -144,7 +144,8 @@ impl Motion {
 /// Unit vector from one point to another; `None` if they are one.
 pub(super) fn unit_vector(from: (f32, f32), to: (f32, f32)) -> Option<(f32, f32)> {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
-    let length = dx.hypot(dy);
+    // Coordinates are bounded, so the square cannot overflow as `hypot` guards against.
+    let length = (dx * dx + dy * dy).sqrt();
     (length > 1e-3).then(|| (dx / length, dy / length))
 }
 

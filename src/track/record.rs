@@ -11,6 +11,8 @@ const MAX_CLASSES: usize = 4;
 pub(super) struct Record {
     id: Option<TrackId>,
     votes: [(ClassId, f32); MAX_CLASSES],
+    /// The class with the highest sum of scores; of equals, the lowest.
+    class: ClassId,
     pub score: f32,
     pub first_seen: MediaTime,
     pub last_seen: MediaTime,
@@ -24,7 +26,7 @@ impl Record {
         let mut votes = [(candidate.class, 0.0); MAX_CLASSES];
         votes[0].1 = candidate.score;
         let Candidate { score, bbox, .. } = *candidate;
-        Self { id: None, votes, score, first_seen: at, last_seen: at, last_bbox: bbox }
+        Self { id: None, votes, class: candidate.class, score, first_seen: at, last_seen: at, last_bbox: bbox }
     }
 
     /// Takes in another detection.
@@ -52,14 +54,15 @@ impl Record {
             weakest
         });
         self.votes[slot].1 += score;
-    }
-
-    /// The class with the highest sum of scores; of equals, the lowest.
-    pub fn class(&self) -> ClassId {
         let better = |best: (ClassId, f32), vote: &(ClassId, f32)| {
             if vote.1 > best.1 || (vote.1 == best.1 && vote.0 < best.0) { *vote } else { best }
         };
-        self.votes.iter().skip(1).fold(self.votes[0], better).0
+        self.class = self.votes.iter().skip(1).fold(self.votes[0], better).0;
+    }
+
+    /// What the track is.
+    pub const fn class(&self) -> ClassId {
+        self.class
     }
 
     /// Draws an id unless there is one.

@@ -96,7 +96,7 @@ fn link(mut paths: Vec<Path>, spans: &Spans, max_distance: f64) -> Vec<Path> {
 /// How far apart two paths are where they should meet, in box heights; `None` where they cannot be one object.
 fn link_distance(a: &Path, b: &Path, spans: &Spans) -> Option<f64> {
     let (end, start) = (a.seen.last()?, b.seen.first()?);
-    let gap = b.began.max(start.0.saturating_sub(1)).min(start.0).checked_sub(end.0).filter(|gap| *gap > 0)? as f64;
+    let gap = start.0.checked_sub(end.0).filter(|gap| *gap > 0)? as f64;
     let (height_a, height_b) = (end.1[3], start.1[3]);
     if gap > spans.link || height_a.max(height_b) > MAX_HEIGHT_RATIO * height_a.min(height_b) {
         return None;
@@ -246,12 +246,13 @@ mod tests {
     }
 
     fn settings() -> TrackSettings {
-        let mut settings = TrackSettings::default();
-        settings.refine_link_gap = Duration::from_secs(2);
-        settings.refine_fill_gap = Duration::from_secs(2);
-        settings.refine_link_distance = 0.5;
-        settings.refine_min_length = Duration::ZERO;
-        settings
+        TrackSettings {
+            refine_link_gap: Duration::from_secs(2),
+            refine_fill_gap: Duration::from_secs(2),
+            refine_link_distance: 0.5,
+            refine_min_length: Duration::ZERO,
+            ..TrackSettings::default()
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use super::{
     Observations,
-    cost::{Pairing, pair_cost},
+    cost::{Pairing, TrackSide},
     input::Candidate,
     motion::MotionNoise,
     settings::TrackSettings,
@@ -36,20 +36,20 @@ impl EyelineTracker {
         let high_score = self.settings.high_score;
         let high = |c: &Candidate| c.score >= high_score;
         self.select(Tracklet::is_followed, high);
-        self.match_by_place(seen, &Pairing::first(&self.settings));
+        self.match_by_place(seen, &Pairing::first(&self.settings, &self.looks));
         let (now, low_lost) = (self.clock.now(), self.clock.frames(self.settings.low_max_lost));
         // A track seen in the frame before is 1 frame old, or more after a drop.
         let recent = |t: &Tracklet| t.is_followed() && (t.phase == Phase::Seen || now - t.last_seen <= low_lost + 1.01);
         self.select(recent, |c| !high(c));
-        self.match_by_place(seen, &Pairing::low(&self.settings));
+        self.match_by_place(seen, &Pairing::low(&self.settings, &self.looks));
         self.select(Tracklet::is_followed, high);
-        self.match_by_place(seen, &Pairing::recovery(&self.settings));
+        self.match_by_place(seen, &Pairing::recovery(&self.settings, &self.looks));
         if !self.looks.is_empty() {
             self.select(|t| matches!(t.phase, Phase::Lost | Phase::Absent) && !t.gallery.is_empty(), high);
             self.match_by_appearance(seen);
         }
         self.select(|t| t.phase == Phase::Tentative, |_| true);
-        self.match_by_place(seen, &Pairing::tentative(&self.settings));
+        self.match_by_place(seen, &Pairing::tentative(&self.settings, &self.looks));
     }
 
     /// Picks what takes part in a round: tracks and detections still free that the conditions accept.
@@ -58,28 +58,42 @@ impl EyelineTracker {
         rows.clear();
         rows.extend((0..self.tracks.len()).filter(|&t| self.tracks[t].detection.is_none() && tracks(&self.tracks[t])));
         columns.clear();
-        columns.extend((0..self.candidates.len()).filter(|&c| !self.taken[c] && candidates(&self.candidates[c])));
+        columns.extend(
+            (0..self.candidates.len()).filter(|&c| self.taken_by[c].is_none() && candidates(&self.candidates[c])),
+        );
     }
 
+    /// Matches by where things are. Detections are swept from left to right, so that a track meets its neighbours only.
     fn match_by_place(&mut self, seen: &Observations<'_>, pairing: &Pairing) {
-        let Round { tracks: rows, candidates: columns } = &self.round;
-        let (tracks, candidates, now) = (&self.tracks, &self.candidates, self.clock.now());
-        let (looks, calibration, settings) = (&self.looks, &self.calibration, &self.settings);
-        let weight = if looks.is_empty() { 0.0 } else { pairing.appearance_weight };
-        let cost = self.cost.fill(rows.len(), columns.len(), |r, c| {
-            let (track, candidate) = (&tracks[rows[r]], &candidates[columns[c]]);
-            let by_place = pair_cost(track, candidate, now, pairing, settings);
-            if weight == 0.0 || by_place.is_infinite() {
-                return by_place;
+        let now = self.clock.now();
+        let Round { tracks: rows, candidates: columns } = &mut self.round;
+        let candidates = &self.candidates;
+        let twice_x = |c: usize| candidates[c].bbox.left + candidates[c].bbox.right;
+        columns.sort_unstable_by(|&a, &b| twice_x(a).total_cmp(&twice_x(b)).then(a.cmp(&b)));
+        let widest = columns.iter().map(|&c| candidates[c].bbox.width()).fold(0.0, f32::max);
+        let weight = pairing.appearance_weight;
+        self.assigner.begin(pairing.gate);
+        for &t in rows.iter() {
+            let track = &self.tracks[t];
+            let side = TrackSide::new(track, pairing);
+            let center = side.bbox.left + side.bbox.right;
+            let reach = (side.bbox.width() + widest) * (1.0 + 2.0 * pairing.buffer);
+            let first = columns.partition_point(|&c| twice_x(c) < center - reach);
+            let near = columns[first..].iter().take_while(|&&c| twice_x(c) <= center + reach);
+            for (column, &c) in near.enumerate() {
+                let mut cost = side.cost(&candidates[c], pairing, &self.settings);
+                if weight > 0.0 && cost.is_finite() {
+                    let look = self.looks.of(c, &candidates[c], seen);
+                    let cosine = look.and_then(|look| track.gallery.similarity(&look));
+                    cost -= weight * cosine.map_or(0.0, |cosine| self.calibration.evidence(cosine));
+                }
+                self.assigner.offer(first + column, cost);
             }
-            let look = looks.of(columns[c], candidate, seen);
-            let cosine = look.and_then(|look| track.gallery.similarity(&look));
-            by_place - weight * cosine.map_or(0.0, |cosine| calibration.evidence(cosine))
-        });
-        let pairs = self.assigner.solve(cost, pairing.gate);
-        for &(r, c) in pairs {
+            self.assigner.end_row();
+        }
+        for &(r, c) in self.assigner.solve_offered(columns.len()) {
             see(&mut self.tracks[rows[r]], &self.candidates[columns[c]], seen, now, &self.noise);
-            self.taken[columns[c]] = true;
+            self.taken_by[columns[c]] = Some(rows[r]);
         }
     }
 
@@ -104,7 +118,7 @@ impl EyelineTracker {
                 track.begin_anew(candidate, now);
             }
             see(track, candidate, seen, now, &self.noise);
-            self.taken[columns[c]] = true;
+            self.taken_by[columns[c]] = Some(rows[r]);
         }
     }
 
@@ -121,8 +135,7 @@ impl EyelineTracker {
         let mut different = 0;
         for c in 0..self.candidates.len() {
             let candidate = &self.candidates[c];
-            let Some(t) = self.tracks.iter().position(|t| t.detection == Some(candidate.index)) else { continue };
-            let Some(look) = self.looks.of(c, candidate, seen) else { continue };
+            let (Some(t), Some(look)) = (self.taken_by[c], self.looks.of(c, candidate, seen)) else { continue };
             if self.is_obscured(c) || candidate.score < self.settings.gallery_score {
                 continue;
             }
@@ -133,10 +146,9 @@ impl EyelineTracker {
                 }
             }
             let track = &mut self.tracks[t];
-            if track.hits > 1 && iou(&track.predicted, &candidate.bbox) >= SURE_IOU {
-                if let Some(cosine) = track.gallery.similarity(&look) {
-                    self.calibration.add_same(cosine);
-                }
+            let sure = track.hits > 1 && iou(&track.predicted, &candidate.bbox) >= SURE_IOU;
+            if let Some(cosine) = track.gallery.similarity(&look).filter(|_| sure) {
+                self.calibration.add_same(cosine);
             }
             track.gallery.add(&look, now, interval);
             previous = Some(t);

@@ -32,8 +32,8 @@ pub(super) struct EyelineTracker {
     pub(super) fresh: bool,
     pub(super) tracks: Vec<Tracklet>,
     pub(super) candidates: Vec<Candidate>,
-    /// Which candidates are matched.
-    pub(super) taken: Vec<bool>,
+    /// The track that each candidate was matched with, as its place in `tracks`.
+    pub(super) taken_by: Vec<Option<usize>>,
     pub(super) looks: Looks,
     pub(super) calibration: Calibration,
     pub(super) round: Round,
@@ -55,7 +55,7 @@ impl EyelineTracker {
             fresh: true,
             tracks: Vec::new(),
             candidates: Vec::new(),
-            taken: Vec::new(),
+            taken_by: Vec::new(),
             looks: Looks::default(),
             calibration: Calibration::default(),
             round: Round::default(),
@@ -68,8 +68,8 @@ impl EyelineTracker {
     /// Takes in the frame's detections and embeddings, checked.
     fn read(&mut self, seen: &Observations<'_>) {
         collect_usable(seen.detections, self.settings.low_score, &mut self.candidates);
-        self.taken.clear();
-        self.taken.resize(self.candidates.len(), false);
+        self.taken_by.clear();
+        self.taken_by.resize(self.candidates.len(), None);
         self.looks.read(seen, &self.candidates);
     }
 
