@@ -48,13 +48,13 @@ mod with_models {
                 bencher.iter(|| detector.detect(black_box(std::slice::from_ref(&picture)), &mut out));
             });
         }
-        let plan = EmbedPlan { model: "mobilenetv2".into(), min_score: 0.0, max_batch: 32 };
+        let plan = EmbedPlan { model: "mobilenet-v2".into(), min_score: 0.0, max_batch: 32 };
         let (mut embedder, _) = embed::torch::open(&plan).expect("`make setup` installs it");
         for people in [1, 7, 30] {
             let crop = |i: usize| (&picture, BBox::from_tlwh(20.0 * i as f32, 100.0, 31.0, 75.0));
             let crops: Vec<_> = (0..people).map(crop).collect();
             let mut out = Vec::new();
-            group.bench_function(format!("mobilenetv2, {people} crops"), |bencher| {
+            group.bench_function(format!("mobilenet-v2, {people} crops"), |bencher| {
                 bencher.iter(|| embedder.embed(black_box(&crops), &mut out));
             });
         }

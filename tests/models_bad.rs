@@ -2,9 +2,9 @@
 //! frame, never in a panic.
 #![cfg(all(feature = "torch", feature = "opencv"))]
 
-mod common;
+mod inference;
 
-use common::{detect_plan, embed_plan};
+use inference::{detect_plan, embed_plan};
 use eyeline::{
     config::{
         plan::{DetectPlan, EmbedPlan},

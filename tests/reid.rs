@@ -1,9 +1,9 @@
 //! How well the embedder tells people apart, on the crops of PETS09-S2L1 that `models/README.md` reports.
-#![cfg(all(feature = "torch", feature = "opencv"))]
+#![cfg(all(feature = "torch", feature = "opencv", feature = "gst"))]
 
-mod common;
+mod inference;
 
-use common::{embed_plan, vtest_frames};
+use inference::{embed_plan, vtest_frames};
 use eyeline::{
     embed::{self, Embedding},
     frame::Frame,

@@ -4,9 +4,9 @@
 //! `golden/yolov3_tiny_*.csv` was recorded by `golden/generate/yolov3_tiny.py` from OpenCV's DNN module.
 #![cfg(all(feature = "torch", feature = "opencv", feature = "gst"))]
 
-mod common;
+mod inference;
 
-use common::{detect_plan, embed_plan, noise_frame, vtest_frames};
+use inference::{detect_plan, embed_plan, noise_frame, vtest_frames};
 use eyeline::{
     detect::{self, Detection},
     embed,

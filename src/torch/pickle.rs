@@ -284,7 +284,8 @@ mod tests {
     #[test]
     fn containers_numbers_and_text() {
         // python3 -c "import pickle; print(pickle.dumps({'a': (1, 300, -2, None), 'b': [True, 'x']}, 2))"
-        let bytes = b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01(K\x01M,\x01J\xfe\xff\xff\xffNtq\x02X\x01\x00\x00\x00bq\x03]q\x04(\x88X\x01\x00\x00\x00xq\x05eu.rest";
+        let bytes = b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01(K\x01M,\x01J\xfe\xff\xff\xffNtq\x02\
+            X\x01\x00\x00\x00bq\x03]q\x04(\x88X\x01\x00\x00\x00xq\x05eu.rest";
         let (pickle, taken) = Pickle::read(bytes).unwrap();
         assert_eq!(&bytes[taken..], b"rest");
         let Node::Dict(pairs) = pickle.root() else { panic!("{:?}", pickle.root()) };
