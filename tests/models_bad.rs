@@ -4,7 +4,6 @@
 
 mod inference;
 
-use inference::{detect_plan, embed_plan};
 use eyeline::{
     config::{
         plan::{DetectPlan, EmbedPlan},
@@ -14,6 +13,7 @@ use eyeline::{
     frame::ImageSize,
     torch::{darknet::cfg::Cfg, state_dict::StateDict},
 };
+use inference::{detect_plan, embed_plan};
 use proptest::prelude::*;
 use std::{
     fs,

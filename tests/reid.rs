@@ -3,12 +3,12 @@
 
 mod inference;
 
-use inference::{embed_plan, vtest_frames};
 use eyeline::{
     embed::{self, Embedding},
     frame::Frame,
     geometry::BBox,
 };
+use inference::{embed_plan, vtest_frames};
 use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
 /// One crop of a person.

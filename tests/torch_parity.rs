@@ -6,13 +6,13 @@
 
 mod inference;
 
-use inference::{detect_plan, embed_plan, noise_frame, vtest_frames};
 use eyeline::{
     detect::{self, Detection},
     embed,
     frame::Frame,
     geometry::BBox,
 };
+use inference::{detect_plan, embed_plan, noise_frame, vtest_frames};
 use std::collections::BTreeMap;
 
 /// Largest difference of a corner, source pixels.
