@@ -30,7 +30,7 @@ const GREY: u8 = 90;
 /// A grey frame; every tenth column is a little darker, so that there is something to encode.
 fn frame(size: ImageSize, epoch: u32, seq: u64, millis: i64) -> Frame {
     let row: Vec<u8> =
-        (0..size.width).flat_map(|x| [GREY - u8::from((u64::from(x) + seq) % 10 == 0) * 30; 3]).collect();
+        (0..size.width).flat_map(|x| [GREY - u8::from((u64::from(x) + seq).is_multiple_of(10)) * 30; 3]).collect();
     let stride = row.len() + 5;
     let mut data = vec![0xee; stride * size.height as usize];
     data.chunks_exact_mut(stride).for_each(|padded| padded[..row.len()].copy_from_slice(&row));
@@ -242,7 +242,8 @@ fn a_place_that_cannot_be_written_is_refused() {
     fs::write(&file, "in the way").expect("writes");
     let path = file.join("annotated.mp4");
     let refused = AnnotatedVideo::create(&path, &info, Arc::new([]), &[], Duration::ZERO);
-    let line = refused.err().expect("no folder can be there").to_string();
+    let Err(refused) = refused else { panic!("no folder can be there") };
+    let line = refused.to_string();
     assert!(line.starts_with(&format!("{}: cannot be written: ", path.display())), "{line}");
 }
 
