@@ -93,9 +93,11 @@ fn appearance(criterion: &mut Criterion) {
                 .visual_max_observations(3)
                 .visual_min_votes(2);
             let mut tracker = VisualSort::new(1, &options);
-            let features: Vec<Vec<Vec<f32>>> = scene.frames.iter().map(|(_, looks)| {
-                looks.iter().flatten().map(|look| look.0.to_vec()).collect()
-            }).collect();
+            let features: Vec<Vec<Vec<f32>>> = scene
+                .frames
+                .iter()
+                .map(|(_, looks)| looks.iter().flatten().map(|look| look.0.to_vec()).collect())
+                .collect();
             measure(b, |frame| {
                 let frame = frame % FRAMES;
                 let found = scene.frames[frame].0.iter().zip(&features[frame]);
