@@ -16,6 +16,8 @@ const VELOCITY_WEIGHT: f64 = 1.0 / 160.0;
 const LEAST_NOISE: f64 = 0.05;
 /// Observations kept to tell the direction of motion; older ones say nothing about now.
 const HISTORY: usize = 8;
+/// Boxes are reported no further out and no larger, pixels.
+const MAX_COORDINATE_PX: f64 = 1e6;
 /// Steps of a virtual trajectory; a longer gap takes longer steps.
 const MAX_VIRTUAL_STEPS: f64 = 60.0;
 
@@ -119,11 +121,13 @@ impl Motion {
         self.latest().bbox
     }
 
-    /// The box now.
+    /// The box now, always sound: never smaller than a pixel (a lost track may have been shrinking), never so far out
+    /// that its sides fall together in f32 (a run of wrong camera motions may throw a track anywhere).
     pub fn bbox(&self) -> BBox {
         let [cx, cy, width, height] = self.filter.position();
-        // Never smaller than a pixel: a lost track may have been shrinking.
-        BBox::from_cxcywh(cx as f32, cy as f32, width.max(1.0) as f32, height.max(1.0) as f32)
+        let near = |value: f64| value.clamp(-MAX_COORDINATE_PX, MAX_COORDINATE_PX) as f32;
+        let size = |value: f64| value.clamp(1.0, MAX_COORDINATE_PX) as f32;
+        BBox::from_cxcywh(near(cx), near(cy), size(width), size(height))
     }
 
     #[cfg(test)]
@@ -203,6 +207,17 @@ mod tests {
         motion.see(&at(36.0), 0.9, 30.0, &NOISE);
         assert!((motion.bbox().center().0 - 36.0).abs() < 1.0);
         assert!(motion.velocity().0.abs() < 0.5, "{:?}", motion.velocity());
+    }
+
+    #[test]
+    fn camera_motions_gone_wild_leave_a_sound_box() {
+        let mut motion = Motion::new(&at(100.0), 0.0);
+        let shear = Warp::new([2.0, 1.9, 0.0, 1.9, 2.0, 0.0]).unwrap();
+        for _ in 0..200 {
+            motion.warp(&shear);
+            motion.predict(1.0, &NOISE);
+            assert!(motion.bbox().is_sound(), "{:?}", motion.bbox());
+        }
     }
 
     #[test]
