@@ -14,7 +14,7 @@ use crate::{
     torch::{
         darknet::{cfg::Cfg, network::DarknetNetwork, weights},
         model_file::ModelFile,
-        runtime::{Network, TorchError},
+        runtime::{SharedNetwork, TorchError},
     },
 };
 use std::{
@@ -25,7 +25,7 @@ use tch::Device;
 
 /// A detector's network with everything needed to feed it and to read its output.
 pub(super) struct Loaded {
-    pub network: Box<dyn Network>,
+    pub network: SharedNetwork,
     /// One an output of the network, in order.
     pub heads: Vec<DarknetHead>,
     /// Grid of each output, (rows, columns).
@@ -52,7 +52,7 @@ pub(super) fn load(plan: &DetectPlan, device: Device) -> Result<Loaded, InferErr
     let network = DarknetNetwork::new(&cfg, &folded, device).map_err(|error| torch_error(&plan.model, error))?;
     let spec = entry.map(|entry| &entry.input);
     Ok(Loaded {
-        network: Box::new(network),
+        network: SharedNetwork::new(Box::new(network)),
         heads: heads(&cfg),
         grids: cfg.heads().map(|(layer, _)| (layer.output.height, layer.output.width)).collect(),
         input: ImageSize { width: cfg.input.width as u32, height: cfg.input.height as u32 },

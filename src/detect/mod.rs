@@ -7,6 +7,8 @@ pub mod nms;
 pub mod scripted;
 #[cfg(all(feature = "torch", feature = "opencv"))]
 pub mod torch;
+#[cfg(feature = "torch")]
+mod workers;
 
 use crate::{frame::Frame, geometry::BBox, preprocess::PreprocessError};
 
@@ -53,6 +55,12 @@ pub enum InferError {
         seq: u64,
         /// What is wrong with it.
         problem: PreprocessError,
+    },
+    /// The system gave no thread to run it on.
+    #[error("no thread for inference: {problem}")]
+    Thread {
+        /// What the system said.
+        problem: String,
     },
     /// libtorch refused; out of memory is the usual reason.
     #[error("model {model}: libtorch: {message}")]

@@ -5,6 +5,7 @@ use super::{
     heads::{Wanted, darknet::Grid},
     load::{self, Loaded, torch_error},
     nms::{self, NmsSettings},
+    workers::Workers,
 };
 use crate::{
     config::{plan::DetectPlan, zoo::ModelCard},
@@ -15,21 +16,39 @@ use crate::{
     },
     torch::runtime::{Device, Inference, TorchError},
 };
+use std::{slice, sync::Arc};
 use tch::Tensor;
 
 /// Most detections of one frame; a crowd that fills a 4K picture has fewer.
 const MAX_DETECTIONS: usize = 1000;
 
 /// A detector whose network runs on libtorch.
+///
+/// On a processor the pictures of a batch run side by side, one worker each with its share of the threads: layers of one
+/// picture need not wait for one another's threads, nor for the cores that decoding and drawing take in between. A
+/// picture that comes alone gets all threads.
 pub struct TorchDetector {
+    model: Arc<Model>,
+    /// For what runs on the calling thread.
+    pass: Pass,
+    max_batch: usize,
+    workers: Option<Workers>,
+}
+
+/// What every worker reads.
+struct Model {
     name: String,
     loaded: Loaded,
     wanted: Wanted,
     nms: NmsSettings,
-    max_batch: usize,
+    device: tch::Device,
+}
+
+/// What a thread keeps from batch to batch.
+struct Pass {
     boxer: LetterBoxer,
     normalize: Normalize,
-    /// Output of one head for one batch, kept from batch to batch.
+    /// Output of one head for one batch.
     values: Vec<f32>,
 }
 
@@ -39,7 +58,7 @@ pub struct TorchDetector {
 /// not at the first frame.
 pub fn open(plan: &DetectPlan) -> Result<(Box<dyn Detector>, ModelCard), InferError> {
     let detector = TorchDetector::open(plan, Device::Cpu)?;
-    let card = detector.loaded.card.clone();
+    let card = detector.model.loaded.card.clone();
     Ok((Box::new(detector), card))
 }
 
@@ -51,27 +70,81 @@ impl TorchDetector {
         let device = device.open().map_err(on_torch)?;
         let loaded = load::load(plan, device)?;
         let classes = load::wanted_classes(plan, &loaded.classes)?;
-        let detector = Self {
+        let model = Arc::new(Model {
             name: plan.model.clone(),
             wanted: Wanted { min_score: plan.min_score, classes },
             nms: NmsSettings { max_iou: plan.max_iou, max_detections: MAX_DETECTIONS },
-            max_batch: plan.max_batch.max(1),
-            boxer: LetterBoxer::new(loaded.input, loaded.fill),
-            normalize: Normalize::new(loaded.mean, loaded.std, device).map_err(on_torch)?,
-            values: Vec::new(),
             loaded,
-        };
-        detector.warm_up()?;
-        Ok(detector)
+            device,
+        });
+        let pass = Pass::new(&model)?;
+        model.warm_up(&pass)?;
+        let max_batch = plan.max_batch.max(1);
+        let workers = Workers::start(max_batch, device, || {
+            let (model, mut pass) = (Arc::clone(&model), Pass::new(&model)?);
+            Ok(move |frame: &Frame| model.detect(&mut pass, slice::from_ref(frame)).map(|mut found| found.remove(0)))
+        })?;
+        Ok(Self { model, pass, max_batch, workers })
+    }
+}
+
+impl Detector for TorchDetector {
+    fn detect(&mut self, batch: &[Frame], out: &mut Vec<Vec<Detection>>) -> Result<(), InferError> {
+        out.clear();
+        let _inference = Inference::begin();
+        for frames in batch.chunks(self.max_batch) {
+            match &self.workers {
+                Some(workers) if frames.len() > 1 => out.append(&mut workers.map(frames)?),
+                _ => out.append(&mut self.model.detect(&mut self.pass, frames)?),
+            }
+        }
+        Ok(())
     }
 
+    fn classes(&self) -> &[String] {
+        &self.model.loaded.classes
+    }
+}
+
+impl Pass {
+    fn new(model: &Model) -> Result<Self, InferError> {
+        let Loaded { input, fill, mean, std, .. } = model.loaded;
+        let normalize = Normalize::new(mean, std, model.device).map_err(|error| torch_error(&model.name, error))?;
+        Ok(Self { boxer: LetterBoxer::new(input, fill), normalize, values: Vec::new() })
+    }
+}
+
+impl Model {
     /// Runs the network once and checks what it gives.
-    fn warm_up(&self) -> Result<(), InferError> {
+    fn warm_up(&self, pass: &Pass) -> Result<(), InferError> {
         let input = self.loaded.input;
         let pixels = vec![self.loaded.fill; input.width as usize * input.height as usize * 3];
-        let batch = self.normalize.batch(&pixels, 1, input.height, input.width);
-        let outputs = batch.and_then(|batch| self.loaded.network.forward(&batch)).map_err(|e| self.torch_error(e))?;
-        self.check_shapes(&outputs, 1)
+        self.forward(&pass.normalize, &pixels, 1).map(|_| ())
+    }
+
+    fn detect(&self, pass: &mut Pass, frames: &[Frame]) -> Result<Vec<Vec<Detection>>, InferError> {
+        let places = draw(&mut pass.boxer, frames)?;
+        let outputs = self.forward(&pass.normalize, pass.boxer.batch(frames.len()), frames.len())?;
+        let mut found = vec![Vec::new(); frames.len()];
+        for (index, output) in outputs.iter().enumerate() {
+            self.decode(index, output, &mut pass.values, &mut found)?;
+        }
+        for (detections, place) in found.iter_mut().zip(places) {
+            nms::suppress(detections, &self.nms);
+            to_source(detections, &place);
+        }
+        Ok(found)
+    }
+
+    /// Outputs of the network for pictures of its input's size, their shapes checked.
+    fn forward(&self, normalize: &Normalize, pixels: &[u8], pictures: usize) -> Result<Vec<Tensor>, InferError> {
+        let input = self.loaded.input;
+        let batch = normalize.batch(pixels, pictures, input.height, input.width);
+        let outputs = batch
+            .and_then(|batch| self.loaded.network.forward(&batch))
+            .map_err(|error| torch_error(&self.name, error))?;
+        self.check_shapes(&outputs, pictures)?;
+        Ok(outputs)
     }
 
     fn check_shapes(&self, outputs: &[Tensor], pictures: usize) -> Result<(), InferError> {
@@ -87,69 +160,34 @@ impl TorchDetector {
         Err(InferError::Shape { model: self.name.clone(), got: format!("{got:?}"), expected: format!("{expected:?}") })
     }
 
-    fn torch_error(&self, error: TorchError) -> InferError {
-        torch_error(&self.name, error)
-    }
-
-    /// Draws the frames into the batch; where each lies comes back.
-    fn draw(&mut self, frames: &[Frame]) -> Result<Vec<LetterBox>, InferError> {
-        let drawn = frames.iter().enumerate().map(|(slot, frame)| {
-            let seq = frame.meta.seq;
-            self.boxer.draw(slot, frame).map_err(|problem| InferError::Frame { seq, problem })
-        });
-        drawn.collect()
-    }
-
-    fn forward(&mut self, pictures: usize) -> Result<Vec<Tensor>, InferError> {
-        let input = self.loaded.input;
-        let batch = self.normalize.batch(self.boxer.batch(pictures), pictures, input.height, input.width);
-        let outputs = batch.and_then(|batch| self.loaded.network.forward(&batch)).map_err(|e| self.torch_error(e))?;
-        self.check_shapes(&outputs, pictures)?;
-        Ok(outputs)
-    }
-
     /// Decodes one output of the network for all pictures, boxes in network-input pixels.
-    fn decode(&mut self, index: usize, output: &Tensor, found: &mut [Vec<Detection>]) -> Result<(), InferError> {
+    fn decode(
+        &self,
+        index: usize,
+        output: &Tensor,
+        values: &mut Vec<f32>,
+        found: &mut [Vec<Detection>],
+    ) -> Result<(), InferError> {
         let (head, (rows, columns)) = (&self.loaded.heads[index], self.loaded.grids[index]);
         let per_picture = rows * columns * head.channels();
-        self.values.resize(per_picture * found.len(), 0.0);
-        copy_channels_innermost(output, &mut self.values).map_err(|error| torch_error(&self.name, error))?;
-        for (values, found) in self.values.chunks_exact(per_picture).zip(found) {
+        values.resize(per_picture * found.len(), 0.0);
+        copy_channels_innermost(output, values).map_err(|error| torch_error(&self.name, error))?;
+        for (values, found) in values.chunks_exact(per_picture).zip(found) {
             if let Some(grid) = Grid::new(values, rows, columns, head.channels()) {
                 head.decode(grid, self.loaded.input, &self.wanted, found);
             }
         }
         Ok(())
     }
-
-    fn detect_at_once(&mut self, frames: &[Frame]) -> Result<Vec<Vec<Detection>>, InferError> {
-        let places = self.draw(frames)?;
-        let outputs = self.forward(frames.len())?;
-        let mut found = vec![Vec::new(); frames.len()];
-        for (index, output) in outputs.iter().enumerate() {
-            self.decode(index, output, &mut found)?;
-        }
-        for (detections, place) in found.iter_mut().zip(places) {
-            nms::suppress(detections, &self.nms);
-            to_source(detections, &place);
-        }
-        Ok(found)
-    }
 }
 
-impl Detector for TorchDetector {
-    fn detect(&mut self, batch: &[Frame], out: &mut Vec<Vec<Detection>>) -> Result<(), InferError> {
-        out.clear();
-        let _inference = Inference::begin();
-        for frames in batch.chunks(self.max_batch) {
-            out.extend(self.detect_at_once(frames)?);
-        }
-        Ok(())
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.loaded.classes
-    }
+/// Draws the frames into the batch; where each lies comes back.
+fn draw(boxer: &mut LetterBoxer, frames: &[Frame]) -> Result<Vec<LetterBox>, InferError> {
+    let drawn = frames.iter().enumerate().map(|(slot, frame)| {
+        let seq = frame.meta.seq;
+        boxer.draw(slot, frame).map_err(|problem| InferError::Frame { seq, problem })
+    });
+    drawn.collect()
 }
 
 /// Copies (N, channels, rows, columns) into N · rows · columns · channels floats.

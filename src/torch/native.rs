@@ -1,7 +1,9 @@
-//! The two calls into libtorch that tch does not offer, both looked up at run time in what is loaded: a convolution with
-//! its activation fused in, and the loading of libtorch's CUDA half. The only module of inference with unsafe code.
+//! What tch does not offer, looked up at run time in what is loaded: a convolution with its activation fused in, the
+//! loading of libtorch's CUDA half, the threads of one thread's operations; and networks that threads share. The only
+//! module of inference with unsafe code.
 #![allow(unsafe_code)]
 
+use super::runtime::{Network, TorchError};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use std::{
     ffi::{CStr, c_char, c_void},
@@ -99,6 +101,39 @@ pub(super) fn convolution(
     // SAFETY: a fresh heap-allocated `at::Tensor` that nobody else owns, which tch deletes the way it was made.
     Some(unsafe { Tensor::from_ptr(output.cast()) })
 }
+
+/// Sets how many threads OpenMP gives to what this thread runs. Does nothing where libtorch was built without OpenMP.
+pub(super) fn limit_openmp(threads: usize) {
+    type SetNumThreads = unsafe extern "C" fn(i32);
+    static FOUND: OnceLock<Option<SetNumThreads>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        // SAFETY: OpenMP 5.0, 3.2.1: void omp_set_num_threads(int). The library is linked, so it outlives the handle.
+        unsafe { Library::this().get::<SetNumThreads>(b"omp_set_num_threads\0").ok().map(|symbol| *symbol) }
+    });
+    if let Some(set) = found {
+        // SAFETY: any number above 0 is valid.
+        unsafe { set(i32::try_from(threads).unwrap_or(i32::MAX)) };
+    }
+}
+
+/// A network that several threads run at once, each on batches of its own.
+pub struct SharedNetwork(Box<dyn Network>);
+
+impl SharedNetwork {
+    /// Shares a network.
+    pub fn new(network: Box<dyn Network>) -> Self {
+        Self(network)
+    }
+
+    /// See `Network::forward`.
+    pub fn forward(&self, batch: &Tensor) -> Result<Vec<Tensor>, TorchError> {
+        self.0.forward(batch)
+    }
+}
+
+// SAFETY: `Network::forward` takes `&self` and, as the trait demands, only reads the network. What it reads are tensors,
+// which libtorch lets any number of threads read at once: their reference counts are atomic.
+unsafe impl Sync for SharedNetwork {}
 
 /// Loads libtorch's CUDA half, which registers its kernels. The reason where it is not there.
 pub(super) fn load_cuda() -> Result<(), String> {

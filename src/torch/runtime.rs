@@ -1,6 +1,7 @@
 //! What every network shares: the device it runs on, libtorch's threads, and errors without a C++ stack.
 
 use super::native;
+pub use super::native::SharedNetwork;
 use std::{fmt, str::FromStr, sync::OnceLock};
 use tch::{Cuda, TchError, Tensor};
 
@@ -18,7 +19,7 @@ impl From<TchError> for TorchError {
     }
 }
 
-/// A loaded network.
+/// A loaded network. Running it only reads it, so that several threads may do so at once (`SharedNetwork`).
 pub trait Network: Send {
     /// Runs a batch (N, 3, height, width) of floats, in channels_last order for speed. One tensor an output, batch first.
     fn forward(&self, batch: &Tensor) -> Result<Vec<Tensor>, TorchError>;
@@ -82,14 +83,27 @@ impl Device {
 /// pools, which is enough where every core is given to libtorch: beside other work on two cores a frame at 416 pixels
 /// then takes 33 ms instead of 220. Elsewhere `OMP_WAIT_POLICY=passive` in the environment does the same.
 pub fn set_threads(threads: usize) {
-    static SET: OnceLock<usize> = OnceLock::new();
-    let first = *SET.get_or_init(|| {
+    let first = *THREADS.get_or_init(|| {
         tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
         threads
     });
     if first != threads {
         tracing::warn!(threads = first, asked = threads, "libtorch's threads are already set");
     }
+}
+
+static THREADS: OnceLock<usize> = OnceLock::new();
+
+/// The threads that were set, 1 until then.
+pub fn threads() -> usize {
+    THREADS.get().copied().unwrap_or(1)
+}
+
+/// Lets operations that this thread runs use at most so many threads (at least 1); others keep what was set for all.
+pub fn limit_this_thread(threads: usize) {
+    // libtorch sets a thread's number on its first operation; asked for now, it does not overwrite the one below later.
+    let _ = tch::get_num_threads();
+    native::limit_openmp(threads.max(1));
 }
 
 /// While it lives, libtorch keeps no gradients on this thread and uses the threads that were set.
