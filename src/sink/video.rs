@@ -2,6 +2,7 @@
 
 use super::{
     Recorder, SinkError,
+    canvas::copy_onto,
     overlay::{Overlay, OverlaySettings},
     placement::{CanvasLimits, Placement},
     video_encode::{ENCODER, EncodeError, Encoding},
@@ -10,7 +11,6 @@ use crate::{
     config::plan::ZonePlan,
     frame::{Frame, ImageSize},
     pipeline::flow::{Analyzed, Flow},
-    preprocess::resize::{Region, resize_into},
     source::SourceInfo,
     time::MediaTime,
     track::Track,
@@ -88,7 +88,7 @@ impl AnnotatedVideo {
         let placement = Placement::fit(frame.meta.size, self.canvas);
         let overlay = &mut self.overlay;
         let pushed = encoding.push(pts, self.interval, PATIENCE, |canvas| -> Result<(), String> {
-            copy(frame, &placement, canvas)?;
+            copy_onto(frame, &placement, canvas)?;
             overlay.draw(canvas, &placement, &frame.meta, tracks).map_err(|error| format!("drawing: {error}"))
         });
         match pushed {
@@ -139,28 +139,6 @@ impl Recorder for AnnotatedVideo {
     fn finish(&mut self) -> Result<(), SinkError> {
         AnnotatedVideo::finish(self)
     }
-}
-
-/// Copies a frame onto the canvas, scaled where it has another size, black around it.
-fn copy(frame: &Frame, placement: &Placement, canvas: &mut [u8]) -> Result<(), String> {
-    let row_len = placement.canvas.width as usize * 3;
-    if !placement.is_unscaled() {
-        canvas.fill(0);
-        let region = Region { left: placement.left_px, top: placement.top_px, size: placement.inner };
-        return resize_into(frame, None, canvas, placement.canvas, region).map_err(|error| error.to_string());
-    }
-    let plane = frame.pixels.plane(0);
-    let inner_len = placement.inner.width as usize * 3;
-    let (rows, below) = canvas.split_at_mut(placement.inner.height as usize * row_len);
-    for (y, row) in rows.chunks_exact_mut(row_len).enumerate() {
-        let source = plane.data.get(y * plane.stride..).and_then(|rest| rest.get(..inner_len));
-        let source = source.ok_or_else(|| format!("frame {} holds fewer pixels than its size says", frame.meta.seq))?;
-        let (inner, beside) = row.split_at_mut(inner_len);
-        inner.copy_from_slice(source);
-        beside.fill(0);
-    }
-    below.fill(0);
-    Ok(())
 }
 
 /// Puts the epochs of a stream behind one another: a video has one clock, which never goes back.
