@@ -13,7 +13,11 @@ pub mod fake;
 mod jpeg;
 #[cfg(feature = "opencv")]
 pub mod live_view;
+#[cfg(feature = "serve")]
+mod open;
 pub mod operate;
+#[cfg(all(feature = "serve", feature = "gst", feature = "opencv"))]
+pub mod restream;
 #[cfg(feature = "serve")]
 mod server;
 pub mod view;
@@ -21,5 +25,6 @@ pub mod view;
 #[cfg(feature = "serve")]
 pub use self::{
     api::Gate,
-    server::{Listen, ServeError, Server, Tls},
+    open::{Served, open},
+    server::{Listen, ServeError, Server},
 };
