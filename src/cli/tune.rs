@@ -35,6 +35,12 @@ pub struct TuneArgs {
     /// Another seed searches another way
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Searches, each with a seed of its own, whose winners are averaged
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    searches: u64,
+    /// Points of score that each step away from the start must earn; losses then count double [default: 0, none]
+    #[arg(long, value_name = "POINTS", default_value_t = 0.0, hide_default_value = true)]
+    caution: f64,
     /// Also search without each group in turn and score what was left out
     #[arg(long)]
     leave_one_out: bool,
@@ -52,9 +58,11 @@ pub fn run(args: &TuneArgs) -> anyhow::Result<ExitCode> {
     let knobs = knobs(&args.knobs)?;
     let mode = if args.refine { Mode::Refined } else { Mode::Online };
     let scenes = args.groups.iter().map(|group| Scene::read(group, mode)).collect::<anyhow::Result<Vec<_>>>()?;
-    let search = Search { start, knobs, trials: args.trials, seed: args.seed };
+    ensure!(args.caution >= 0.0, "--caution {}: expected 0 or more", args.caution);
+    let TuneArgs { trials, seed, searches, caution, .. } = *args;
+    let search = Search { start, knobs, trials, seed, searches, caution };
     let all: Vec<&Scene> = scenes.iter().collect();
-    let (best, _) = search.run(&all);
+    let best = search.run(&all);
     print_scores("all", &all, &best)?;
     print_changes(&search.start, &best);
     if args.leave_one_out {
@@ -97,7 +105,8 @@ fn print_changes(from: &TrackSettings, to: &TrackSettings) {
 fn leave_one_out(search: &Search, scenes: &[Scene]) -> anyhow::Result<()> {
     for (left_out, scene) in scenes.iter().enumerate() {
         let rest: Vec<&Scene> = scenes.iter().enumerate().filter(|&(i, _)| i != left_out).map(|(_, s)| s).collect();
-        let (best, _) = search.run(&rest);
+        let best = search.run(&rest);
+        print_scores("left out, at the start", &[scene], &search.start)?;
         print_scores("left out", &[scene], &best)?;
     }
     Ok(())
