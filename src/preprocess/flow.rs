@@ -30,8 +30,8 @@ const MAX_POINTS: i32 = 160;
 const FEW_POINTS: usize = 80;
 /// Followed points are replaced after so many looks, so that parts of the scene that came into view take part.
 const MAX_LOOKS: u32 = 15;
-/// Least cornerness, as a share of the best corner's (BoT-SORT).
-const CORNER_QUALITY: f64 = 0.01;
+/// Least cornerness, as a share of the best corner's. BoT-SORT takes 0.01, which on asphalt leaves corners of cars only.
+const CORNER_QUALITY: f64 = 0.003;
 /// Least distance of points, as a share of the longer side: spreads them over the scene, so that no clock or logo in a
 /// corner outvotes it.
 const POINT_DISTANCE: f64 = 1.0 / 40.0;
@@ -46,8 +46,13 @@ const REFINE_ROUNDS: usize = 10;
 /// Points that must agree, how many and which share of those found again.
 const MIN_AGREEING: usize = 12;
 const MIN_AGREEING_SHARE: f64 = 0.5;
-/// Share of the picture's area that the points that agree must span: fewer may all lie on one large moving thing.
-const MIN_SPAN: f64 = 0.15;
+/// Cells of a grid over the picture, and how many must hold a point that agrees: fewer may all lie on some moving thing.
+const CELLS: (usize, usize) = (8, 6);
+const MIN_CELLS: usize = 13;
+/// A point that went less stands still, pixels of the small picture; where this share of the points does, so does the
+/// camera, whatever the others do.
+const STANDING_PX: f32 = 0.1;
+const STANDING_SHARE: f64 = 0.3;
 /// Detections below are too doubtful to hide the scene behind them.
 const MIN_FOREGROUND_SCORE: f32 = 0.2;
 /// Share by which boxes are grown, since limbs and shadows reach out.
@@ -154,11 +159,7 @@ fn look(
 }
 
 /// Where the kept points went: those found again, before and after.
-fn follow(
-    kept: &Look,
-    pyramid: &Vector<Mat>,
-    covered: &[BBox],
-) -> opencv::Result<(Vector<Point2f>, Vector<Point2f>)> {
+fn follow(kept: &Look, pyramid: &Vector<Mat>, covered: &[BBox]) -> opencv::Result<(Vector<Point2f>, Vector<Point2f>)> {
     let (mut arrived, mut found, mut error) = (Vector::<Point2f>::new(), Vector::<u8>::new(), Vector::<f32>::new());
     let until = TermCriteria::new(core::TermCriteria_COUNT | core::TermCriteria_EPS, 20, 0.01)?;
     video::calc_optical_flow_pyr_lk(
@@ -194,6 +195,10 @@ fn common_motion(
     if from.len() < MIN_AGREEING {
         return Ok((None, Vector::new()));
     }
+    let standing = from.iter().zip(to).filter(|(from, to)| (from.x - to.x).hypot(from.y - to.y) < STANDING_PX).count();
+    if standing as f64 >= STANDING_SHARE * from.len() as f64 {
+        return Ok((Some(Similarity::NONE), to.clone()));
+    }
     let mut agree = Vector::<u8>::new();
     let map = calib3d::estimate_affine_partial_2d(
         from,
@@ -207,7 +212,7 @@ fn common_motion(
     )?;
     let agreeing: Vector<Point2f> = to.iter().zip(agree).filter(|(_, agrees)| *agrees == 1).map(|(to, _)| to).collect();
     let enough = agreeing.len() >= MIN_AGREEING && agreeing.len() as f64 >= MIN_AGREEING_SHARE * from.len() as f64;
-    if map.empty() || !enough || span(&agreeing, small) < MIN_SPAN {
+    if map.empty() || !enough || cells(&agreeing, small) < MIN_CELLS {
         return Ok((None, agreeing));
     }
     let at = |row, column| map.at_2d::<f64>(row, column).copied();
@@ -215,13 +220,15 @@ fn common_motion(
     Ok((Some(motion), agreeing))
 }
 
-/// Share of the picture that the points' bounding box takes.
-fn span(points: &Vector<Point2f>, small: ImageSize) -> f64 {
-    let extent = |value: fn(Point2f) -> f32| {
-        let (low, high) = points.iter().map(value).fold((f32::MAX, f32::MIN), |(l, h), v| (l.min(v), h.max(v)));
-        f64::from((high - low).max(0.0))
-    };
-    extent(|p| p.x) * extent(|p| p.y) / (f64::from(small.width) * f64::from(small.height))
+/// How many cells of a grid over the picture hold a point.
+fn cells(points: &Vector<Point2f>, small: ImageSize) -> usize {
+    let (columns, rows) = CELLS;
+    let mut taken = [false; CELLS.0 * CELLS.1];
+    for point in points {
+        let cell = |at: f32, px: u32, cells: usize| ((at / px as f32 * cells as f32) as usize).min(cells - 1);
+        taken[cell(point.y, small.height, rows) * columns + cell(point.x, small.width, columns)] = true;
+    }
+    taken.into_iter().filter(|&taken| taken).count()
 }
 
 /// Points worth following, none of them on something found.

@@ -139,7 +139,14 @@ mod tests {
 
     #[test]
     fn changes_stay_in_range_and_repeat_with_the_seed() {
-        let search = Search { start: TrackSettings::default(), knobs: KNOBS.iter().collect(), trials: 0, seed: 3, searches: 1, caution: 0.1 };
+        let search = Search {
+            start: TrackSettings::default(),
+            knobs: KNOBS.iter().collect(),
+            trials: 0,
+            seed: 3,
+            searches: 1,
+            caution: 0.1,
+        };
         let (mut one, mut two) = (Random::new(3), Random::new(3));
         let mut settings = search.start.clone();
         for _ in 0..500 {
