@@ -65,10 +65,14 @@ pub trait MeasureCamera: Send {
 
 /// A rotation, a uniform scale and a shift: x' = a·x - b·y + c, y' = b·x + a·y + f.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Similarity {
+pub struct Similarity {
+    /// Scale times the cosine of the rotation.
     pub a: f64,
+    /// Scale times its sine.
     pub b: f64,
+    /// Shift to the right, pixels.
     pub c: f64,
+    /// Shift downwards, pixels.
     pub f: f64,
 }
 
@@ -107,7 +111,7 @@ const CALM: Duration = Duration::from_secs(2);
 
 /// Decides in which frames to look, with hysteresis.
 #[derive(Debug)]
-pub(super) struct Vigilance {
+pub struct Vigilance {
     mode: CameraMotion,
     state: State,
 }
@@ -121,6 +125,7 @@ enum State {
 }
 
 impl Vigilance {
+    /// For a stream that has not begun.
     pub fn new(mode: CameraMotion) -> Self {
         Self { mode, state: State::Glancing(None) }
     }
