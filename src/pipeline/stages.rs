@@ -2,7 +2,9 @@
 
 use super::{
     flow::{Analyzed, Detected, Embedded, Flow, OfFrame, Tracked},
+    roster::Roster,
     shutdown::Faults,
+    slots::Slots,
     stage::{Outlet, Stage, StageError},
     stats::{Stats, Stretch},
 };
@@ -102,7 +104,7 @@ pub type BuildTracker = Box<dyn Fn(StreamId, &SourceInfo) -> Box<dyn Tracker> + 
 /// Follows each stream with a tracker of its own.
 pub(super) struct TrackStage {
     pub build: BuildTracker,
-    pub trackers: Vec<Option<Box<dyn Tracker>>>,
+    pub trackers: Slots<Box<dyn Tracker>>,
     pub stats: Arc<Stats>,
 }
 
@@ -111,7 +113,7 @@ impl TrackStage {
         let began = Instant::now();
         let Embedded { frame, detections, embeddings } = item;
         let mut tracks: Vec<Track> = Vec::new();
-        if let Some(tracker) = &mut self.trackers[frame.meta.stream.index()] {
+        if let Some(tracker) = self.trackers.get_mut(frame.meta.stream) {
             let seen =
                 Observations { at: frame.meta.pts, detections: &detections, embeddings: &embeddings, camera: None };
             tracker.update(&seen, &mut tracks);
@@ -128,12 +130,12 @@ impl Stage for TrackStage {
     fn process(&mut self, batch: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
         for flow in batch {
             match &flow {
-                Flow::Data(_) => {}
-                Flow::Epoch { stream, info, .. } => match &mut self.trackers[stream.index()] {
+                Flow::Data(_) | Flow::Turn { .. } => {}
+                Flow::Epoch { stream, info, .. } => match self.trackers.slot(*stream) {
                     Some(tracker) => tracker.restart_motion(),
                     none => *none = Some((self.build)(*stream, info)),
                 },
-                Flow::EndOfStream { stream, .. } => self.trackers[stream.index()] = None,
+                Flow::EndOfStream { stream, .. } => drop(self.trackers.take(*stream)),
             }
             out.send(flow.map(|item| self.follow(item)))?;
         }
@@ -143,7 +145,9 @@ impl Stage for TrackStage {
 
 /// Makes events of tracks.
 pub(super) struct AnalyzeStage {
-    pub lifecycles: Vec<Lifecycle>,
+    pub roster: Roster,
+    pub classes: Arc<[String]>,
+    pub lifecycles: Slots<Lifecycle>,
     pub stats: Arc<Stats>,
 }
 
@@ -154,11 +158,13 @@ impl Stage for AnalyzeStage {
     fn process(&mut self, flow: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
         let began = Instant::now();
         let stream = flow.stream();
-        let lifecycle = &mut self.lifecycles[stream.index()];
+        let begin = || Lifecycle::new(&self.roster.name(stream), Arc::clone(&self.classes));
+        let lifecycle = self.lifecycles.slot(stream).get_or_insert_with(begin);
         let mut events = Vec::new();
         match &flow {
             Flow::Data(tracked) => lifecycle.frame(&tracked.frame.meta, &tracked.tracks, &mut events),
             Flow::Epoch { info, .. } => lifecycle.begin(info, &mut events),
+            Flow::Turn { turn, .. } => lifecycle.turn(turn, &mut events),
             Flow::EndOfStream { reason, .. } => lifecycle.end(*reason, &mut events),
         }
         let counters = self.stats.stream(stream);
@@ -167,37 +173,42 @@ impl Stage for AnalyzeStage {
         if let Flow::Data(tracked) = &flow {
             counters.record(Stretch::Analyze, &tracked.frame.meta, began.elapsed());
         }
+        if let Flow::EndOfStream { .. } = &flow {
+            self.lifecycles.take(stream);
+        }
         out.send(Analyzed { flow, events })
     }
 }
 
-/// Opens what a stream's results are recorded to, once its first frame is known.
+/// Opens what a stream's results are recorded to, once its first frame is known; gives nothing where nothing is to be
+/// recorded.
 pub type OpenRecorders = Box<dyn Fn(StreamId, &SourceInfo) -> Result<Vec<Box<dyn Recorder>>, SinkError> + Send>;
 
 /// Records results: once for the files of lines, once more for the video, which takes a thread of its own.
 pub(super) struct RecordStage {
     stretch: Stretch,
     open: OpenRecorders,
-    recorders: Vec<Vec<Box<dyn Recorder>>>,
+    recorders: Slots<Vec<Box<dyn Recorder>>>,
     faults: Faults,
     stats: Arc<Stats>,
 }
 
 impl RecordStage {
-    /// A stage that records `streams` streams through what `open` opens, and is timed as `stretch`.
-    pub fn new(stretch: Stretch, open: OpenRecorders, streams: usize, faults: &Faults, stats: &Arc<Stats>) -> Self {
-        let recorders = (0..streams).map(|_| Vec::new()).collect();
-        Self { stretch, open, recorders, faults: faults.clone(), stats: Arc::clone(stats) }
+    /// A stage that records through what `open` opens, and is timed as `stretch`.
+    pub fn new(stretch: Stretch, open: OpenRecorders, faults: &Faults, stats: &Arc<Stats>) -> Self {
+        Self { stretch, open, recorders: Slots::default(), faults: faults.clone(), stats: Arc::clone(stats) }
     }
 
     /// Opens at the first epoch, records, finishes at the end; a fault ends the stream's recording, and through
     /// `faults` its source, but nothing else.
     fn record(&mut self, item: &Analyzed) -> Result<(), SinkError> {
         let stream = item.flow.stream();
-        if let Flow::Epoch { epoch: 0, info, .. } = &item.flow {
-            self.recorders[stream.index()] = (self.open)(stream, info)?;
+        // What failed stays closed: opened again it would be emptied.
+        let is_open = self.recorders.slot(stream).is_some() || self.faults.is_failed(stream);
+        if let (Flow::Epoch { info, .. }, false) = (&item.flow, is_open) {
+            *self.recorders.slot(stream) = Some((self.open)(stream, info)?);
         }
-        for recorder in &mut self.recorders[stream.index()] {
+        for recorder in self.recorders.get_mut(stream).into_iter().flatten() {
             recorder.record(item)?;
         }
         if let Flow::EndOfStream { .. } = &item.flow {
@@ -208,7 +219,7 @@ impl RecordStage {
 
     /// Finishes every recorder of a stream, whatever happens to the others; gives the first fault.
     fn close(&mut self, stream: StreamId) -> Result<(), SinkError> {
-        let recorders = std::mem::take(&mut self.recorders[stream.index()]);
+        let recorders = self.recorders.take(stream).unwrap_or_default();
         let finished: Vec<Result<(), SinkError>> =
             recorders.into_iter().map(|mut recorder| recorder.finish()).collect();
         finished.into_iter().collect()
@@ -231,7 +242,7 @@ impl Stage for RecordStage {
         if let Flow::Data(tracked) = &item.flow {
             counters.record(self.stretch, &tracked.frame.meta, began.elapsed());
             if self.stretch == Stretch::Record && !self.faults.is_failed(stream) {
-                counters.done.fetch_add(1, Ordering::Relaxed);
+                counters.count_done();
             }
         }
         counters.touch();
@@ -241,9 +252,9 @@ impl Stage for RecordStage {
 
     fn finish(&mut self, _out: &Outlet<Analyzed>) -> Result<(), StageError> {
         // Reached without an end of stream only when the line broke: keep what there is.
-        for index in 0..self.recorders.len() {
-            if let Err(fault) = self.close(StreamId(index as u16)) {
-                self.faults.note(StreamId(index as u16), fault);
+        for stream in self.recorders.streams() {
+            if let Err(fault) = self.close(stream) {
+                self.faults.note(stream, fault);
             }
         }
         Ok(())

@@ -162,8 +162,8 @@ fn faults_of_streams_and_zones() {
         ("streams: []".into(), vec!["2:1: streams: 0 streams, need at least 1"]),
         ("streams: {}".into(), vec!["2:1: streams: {}, expected a list of 1 to 1024 streams"]),
         ("detect: {}".into(), vec!["1:1: streams: missing, expected a list of 1 to 1024 streams"]),
-        ("streams: [5]".into(), vec!["2:11: streams[0]: 5, expected a mapping with name, file, repeat, zones"]),
-        ("streams: [{repeat: 2}]".into(), vec!["2:11: streams[0].file: missing, expected text, not empty"]),
+        ("streams: [5]".into(), vec!["2:11: streams[0]: 5, expected a mapping with name, file, url, repeat, live, enabled, max_fps, priority, active, classes, min_score, camera, zones"]),
+        ("streams: [{repeat: 2}]".into(), vec!["2:11: streams[0].file: missing, expected a video here or a camera in url"]),
         (
             "streams: [{file: a.mp4, repeat: 0}]".into(),
             vec!["2:25: streams[0].repeat: 0, expected a whole number 1..=1000000"],
@@ -238,7 +238,7 @@ detect:
         "8:9: streams[0].zones[1].name: missing, expected text of 1 to 200 characters",
         "8:9: streams[0].zones[1].polygon: the edges from corners 0 and 2 cross or touch; \
          give the corners in order around the zone",
-        "9:5: streams[1].file: missing, expected text, not empty",
+        "9:5: streams[1].file: missing, expected a video here or a camera in url",
         r#"9:5: streams[1].name: "gate" is already the name of streams[0]"#,
         "10:5: streams[1].fiel: unknown key; did you mean file?",
         "11:10: output.trial: unknown key; did you mean trail?",
