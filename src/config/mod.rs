@@ -4,6 +4,7 @@
 //! `raw`, `check` gives it a meaning. Programs that put a `Raw` together themselves (`eyeline process`) enter with
 //! `check::plan` and hear of the same faults in the same words.
 
+mod camera;
 pub mod check;
 mod conform;
 mod constraint;
@@ -21,7 +22,6 @@ pub mod schedule;
 pub mod schema;
 pub mod secret;
 pub mod span;
-mod camera;
 mod streams;
 pub mod suggest;
 pub mod yaml;

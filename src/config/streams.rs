@@ -63,10 +63,7 @@ pub(super) fn streams(
         file: found.video,
         repeat: found.stream.repeat,
         live: found.live,
-        filter: FilterPlan {
-            classes: found.stream.classes.clone(),
-            min_score: found.stream.min_score as f32,
-        },
+        filter: FilterPlan { classes: found.stream.classes.clone(), min_score: found.stream.min_score as f32 },
         zones: found.zones,
     };
     (found.into_iter().zip(names).map(plan).collect(), unusable)
@@ -80,7 +77,9 @@ fn source_problem(stream: &Stream, path: &KeyPath, reported: &[Fault], faults: &
     };
     let was_reported = known("file") || known("url");
     let problem = match (stream.file.is_empty(), stream.url.0.is_empty()) {
-        (true, true) if !was_reported => Fault::new(path.key("file"), "missing, expected a video here or a camera in url"),
+        (true, true) if !was_reported => {
+            Fault::new(path.key("file"), "missing, expected a video here or a camera in url")
+        }
         (false, false) => Fault::new(path.key("url"), "there is a file already; a stream has a file or a url"),
         _ => return was_reported,
     };

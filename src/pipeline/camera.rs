@@ -399,3 +399,7 @@ impl Limiter {
         true
     }
 }
+
+#[cfg(test)]
+#[path = "camera_tests.rs"]
+mod tests;

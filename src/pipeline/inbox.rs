@@ -1,11 +1,7 @@
 //! Where streams meet and batches form; the only place where frames may be dropped. The detector takes a batch when it is
 //! free.
 
-use super::{
-    flow::Flow,
-    lane::LiveOutlet,
-    shutdown::Faults,
-};
+use super::{flow::Flow, lane::LiveOutlet, shutdown::Faults};
 use crate::frame::Frame;
 use crossbeam_channel::{Receiver, Select, TryRecvError};
 use std::time::{Duration, Instant};
@@ -121,10 +117,16 @@ pub struct Batching {
 }
 
 impl LiveInbox {
-    /// An inbox for the lanes that come through `entries`, woken by `doorbell`.
-    pub fn new(entries: Receiver<Entry>, doorbell: Receiver<()>, batching: Batching, faults: Faults) -> Self {
+    /// An inbox over `lanes` and those that come through `entries`, woken by `doorbell`.
+    pub fn new(
+        lanes: Vec<Entry>,
+        entries: Receiver<Entry>,
+        doorbell: Receiver<()>,
+        batching: Batching,
+        faults: Faults,
+    ) -> Self {
         let Batching { max_batch, max_wait } = batching;
-        Self {
+        let mut inbox = Self {
             lanes: Vec::new(),
             entries,
             is_closed: false,
@@ -135,17 +137,21 @@ impl LiveInbox {
             level: 0.0,
             served: 0,
             admitted: 0,
-        }
+        };
+        lanes.into_iter().for_each(|entry| inbox.seat(entry));
+        inbox
+    }
+
+    fn seat(&mut self, entry: Entry) {
+        let (id, share, last_served) = (self.admitted, self.level, self.served);
+        self.lanes.push(Seat { id, entry, share, last_served, has_ended: false });
+        self.admitted += 1;
     }
 
     fn admit(&mut self) {
         loop {
             match self.entries.try_recv() {
-                Ok(entry) => {
-                    let (id, share, last_served) = (self.admitted, self.level, self.served);
-                    self.lanes.push(Seat { id, entry, share, last_served, has_ended: false });
-                    self.admitted += 1;
-                }
+                Ok(entry) => self.seat(entry),
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
                     self.is_closed = true;
@@ -301,7 +307,7 @@ mod tests {
     fn bench(priorities: &[u32], max_batch: usize, max_wait: Duration) -> Bench {
         let ((entries, admitted), (bell, heard)) = (bounded(64), bounded(1));
         let (bell, faults) = (Doorbell(bell), Faults::new(0));
-        let inbox = LiveInbox::new(admitted, heard, Batching { max_batch, max_wait }, faults.clone());
+        let inbox = LiveInbox::new(Vec::new(), admitted, heard, Batching { max_batch, max_wait }, faults.clone());
         let mut bench = Bench { inbox, inlets: Vec::new(), entries, bell, faults };
         priorities.iter().for_each(|&priority| bench.enter(priority));
         bench

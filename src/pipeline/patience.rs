@@ -103,8 +103,9 @@ pub struct Backoff {
 impl Backoff {
     /// Pauses of at most `cap`; `seed` makes them differ from those of others.
     pub fn new(cap: Duration, seed: u64) -> Self {
-        // xorshift stands still at 0.
-        Self { next: FIRST_PAUSE.min(cap), cap, random: seed | 1 }
+        // Seeds that are alike are drawn apart (the golden ratio's digits); xorshift stands still at 0.
+        let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        Self { next: FIRST_PAUSE.min(cap), cap, random }
     }
 
     /// A connection gave frames for this long.

@@ -10,13 +10,14 @@ use super::{
 };
 use crate::{
     analyze::lifecycle::Lifecycle,
+    config::plan::FilterPlan,
     detect::{Detection, Detector},
     embed::{Embedder, Embedding},
     frame::{Frame, StreamId},
     geometry::BBox,
     sink::{Recorder, SinkError},
     source::SourceInfo,
-    track::{Observations, Track, Tracker},
+    track::{Observations, Track, TrackState, Tracker},
 };
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -26,7 +27,22 @@ use std::{
 /// Detects in batches as they come from the inbox.
 pub(super) struct DetectStage {
     pub detector: Box<dyn Detector>,
+    pub roster: Roster,
     pub stats: Arc<Stats>,
+}
+
+impl DetectStage {
+    /// Takes out what the frame's stream does not ask for.
+    fn filter(&self, frame: &Frame, found: &mut Vec<Detection>) {
+        let Some(plan) = self.roster.get(frame.meta.stream) else { return };
+        let FilterPlan { classes, min_score } = &plan.filter;
+        let names = self.detector.classes();
+        let is_asked_for = |d: &Detection| {
+            let name = || names.get(usize::from(d.class.0));
+            d.score >= *min_score && (classes.is_empty() || name().is_some_and(|name| classes.contains(name)))
+        };
+        found.retain(is_asked_for);
+    }
 }
 
 impl Stage for DetectStage {
@@ -39,6 +55,7 @@ impl Stage for DetectStage {
         let mut found: Vec<Vec<Detection>> = Vec::with_capacity(frames.len());
         if !frames.is_empty() {
             self.detector.detect(&frames, &mut found).map_err(|e| fatal(&frames, &e))?;
+            frames.iter().zip(&mut found).for_each(|(frame, found)| self.filter(frame, found));
         }
         record_shares(&self.stats, Stretch::Detect, frames.iter(), began.elapsed());
         let mut found = found.into_iter();
@@ -171,6 +188,8 @@ impl Stage for AnalyzeStage {
         counters.tracks.store(lifecycle.started(), Ordering::Relaxed);
         counters.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         if let Flow::Data(tracked) = &flow {
+            let open = tracked.tracks.iter().filter(|track| track.state != TrackState::Removed).count();
+            counters.open_tracks.store(open as u64, Ordering::Relaxed);
             counters.record(Stretch::Analyze, &tracked.frame.meta, began.elapsed());
         }
         if let Flow::EndOfStream { .. } = &flow {
@@ -180,9 +199,9 @@ impl Stage for AnalyzeStage {
     }
 }
 
-/// Opens what a stream's results are recorded to, once its first frame is known; gives nothing where nothing is to be
-/// recorded.
-pub type OpenRecorders = Box<dyn Fn(StreamId, &SourceInfo) -> Result<Vec<Box<dyn Recorder>>, SinkError> + Send>;
+/// Opens what a stream's results are recorded to, once its first frame is known, or before that where there is something to
+/// tell of a camera that is down (not for videos); gives nothing where nothing is to be recorded.
+pub type OpenRecorders = Box<dyn Fn(StreamId, Option<&SourceInfo>) -> Result<Vec<Box<dyn Recorder>>, SinkError> + Send>;
 
 /// Records results: once for the files of lines, once more for the video, which takes a thread of its own.
 pub(super) struct RecordStage {
@@ -205,7 +224,13 @@ impl RecordStage {
         let stream = item.flow.stream();
         // What failed stays closed: opened again it would be emptied.
         let is_open = self.recorders.slot(stream).is_some() || self.faults.is_failed(stream);
-        if let (Flow::Epoch { info, .. }, false) = (&item.flow, is_open) {
+        let begins = match &item.flow {
+            Flow::Epoch { info, .. } => Some(Some(&**info)),
+            // A camera that is down from the start has something to tell, but no picture yet.
+            Flow::Turn { .. } if self.stretch != Stretch::Video => Some(None),
+            _ => None,
+        };
+        if let (Some(info), false) = (begins, is_open) {
             *self.recorders.slot(stream) = Some((self.open)(stream, info)?);
         }
         for recorder in self.recorders.get_mut(stream).into_iter().flatten() {

@@ -218,7 +218,6 @@ impl FileSource {
     fn damaged(&self, problem: String) -> SourceError {
         SourceError::Damaged { source_name: self.name(), frames: self.delivered, problem }
     }
-
 }
 
 impl Source for FileSource {

@@ -5,12 +5,15 @@ pub mod container;
 #[cfg(feature = "gst")]
 pub mod gst;
 #[cfg(feature = "gst")]
+pub mod gst_camera;
+#[cfg(feature = "gst")]
 mod gst_decode;
 #[cfg(feature = "gst")]
 mod gst_faults;
 #[cfg(feature = "gst")]
 pub mod gst_frame;
 pub mod inputs;
+pub mod paced;
 pub mod redact;
 pub mod synthetic;
 pub mod timeline;
@@ -108,7 +111,9 @@ pub trait Source: Send {
     /// What is known of it; of a live source nothing before its first frame.
     fn info(&self) -> &SourceInfo;
     /// Path or address, without credentials.
-    fn name(&self) -> String;
+    fn name(&self) -> String {
+        "source".to_owned()
+    }
     /// The next frame, waiting at most `wait`.
     fn pull(&mut self, wait: Duration) -> Result<Pull, SourceError>;
 }

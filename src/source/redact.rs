@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn percent_and_base64() {
-        for (text, plain) in [("a%40b", "a@b"), ("100%", "100%"), ("%zz%4", "%zz%4"), ("%ff", "%ff"), ("ä%20", "ä ")] {
+        for (text, plain) in [("a%40b", "a@b"), ("100%", "100%"), ("%zz%4", "%zz%4"), ("%ff", "%ff"), ("ä%20", "ä ")]
+        {
             assert_eq!(decoded(text), plain);
         }
         for (plain, code) in [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("a:b?", "YTpiPw==")] {

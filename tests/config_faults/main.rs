@@ -162,8 +162,16 @@ fn faults_of_streams_and_zones() {
         ("streams: []".into(), vec!["2:1: streams: 0 streams, need at least 1"]),
         ("streams: {}".into(), vec!["2:1: streams: {}, expected a list of 1 to 1024 streams"]),
         ("detect: {}".into(), vec!["1:1: streams: missing, expected a list of 1 to 1024 streams"]),
-        ("streams: [5]".into(), vec!["2:11: streams[0]: 5, expected a mapping with name, file, url, repeat, live, enabled, max_fps, priority, active, classes, min_score, camera, zones"]),
-        ("streams: [{repeat: 2}]".into(), vec!["2:11: streams[0].file: missing, expected a video here or a camera in url"]),
+        (
+            "streams: [5]".into(),
+            vec![
+                "2:11: streams[0]: 5, expected a mapping with name, file, url, repeat, live, enabled, max_fps, priority, active, classes, min_score, camera, zones",
+            ],
+        ),
+        (
+            "streams: [{repeat: 2}]".into(),
+            vec!["2:11: streams[0].file: missing, expected a video here or a camera in url"],
+        ),
         (
             "streams: [{file: a.mp4, repeat: 0}]".into(),
             vec!["2:25: streams[0].repeat: 0, expected a whole number 1..=1000000"],
