@@ -18,8 +18,8 @@ use crate::{
     serve::{
         broadcast::{Broadcast, Subscription},
         operate::{
-            Change, FrameTracks, LineStatus, News, Operate, OperateError, Percentiles, ShownTrack, StageAge, StreamState,
-            StreamStatus,
+            Change, FrameTracks, LineStatus, News, Operate, OperateError, Percentiles, ShownTrack, StageAge,
+            StreamState, StreamStatus,
         },
         view::{ViewSize, Viewer, Views},
     },
@@ -154,7 +154,11 @@ impl OperatedLine {
         Ok(status)
     }
 
-    fn steer(&self, name: &str, act: impl Fn(StreamId) -> Result<(), ControlError>) -> Result<StreamStatus, OperateError> {
+    fn steer(
+        &self,
+        name: &str,
+        act: impl Fn(StreamId) -> Result<(), ControlError>,
+    ) -> Result<StreamStatus, OperateError> {
         let stream = self.find(name)?;
         act(stream).map_err(|error| refusal(error, name))?;
         self.told(stream)
@@ -168,7 +172,8 @@ impl OperatedLine {
         let detect = &self.desks.0.detect;
         let size = connection.info.as_ref().map(|info| info.size);
         let uptime = connection.since.filter(|_| state == StreamState::Live).map(|since| since.elapsed());
-        let dropped = DropReason::ALL.into_iter().map(|reason| (reason.name().to_owned(), counters.dropped_for(reason)));
+        let dropped =
+            DropReason::ALL.into_iter().map(|reason| (reason.name().to_owned(), counters.dropped_for(reason)));
         let stage = |stretch: Stretch| {
             let (busy, age) = (percentiles(counters.busy(stretch)?), percentiles(counters.age(stretch)?));
             Some(StageAge { stage: stretch.name().to_owned(), busy, age })

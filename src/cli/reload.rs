@@ -73,7 +73,8 @@ fn apply(before: &Plan, wanted: &Plan, control: &Control) {
         Err(error) => eprintln!("eyeline: {name}: not {what}: {error}"),
     };
     for old in &before.streams {
-        let is_kept = wanted.streams.iter().any(|new| new.name == old.name && new.live == old.live && new.file == old.file);
+        let is_kept =
+            wanted.streams.iter().any(|new| new.name == old.name && new.live == old.live && new.file == old.file);
         if let (false, Some(stream)) = (is_kept, control.roster().find(&old.name)) {
             said(control.remove(stream, patience), "removed", &old.name);
         }

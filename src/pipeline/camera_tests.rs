@@ -189,11 +189,33 @@ fn names(marks: &[Flow<Frame>]) -> Vec<&'static str> {
 
 #[test]
 fn a_day_of_trouble_ends_well() {
-    let acts = [Act::Refuses, Act::Gives(500, 40), Act::Refuses, Act::Refuses, Act::Hangs(100), Act::Panics(7), Act::Gives(3, 40)];
+    let acts = [
+        Act::Refuses,
+        Act::Gives(500, 40),
+        Act::Refuses,
+        Act::Refuses,
+        Act::Hangs(100),
+        Act::Panics(7),
+        Act::Gives(3, 40),
+    ];
     let played = play_acts(&acts, live(None, Schedule::default()));
     assert_eq!(
         names(&played.marks),
-        ["lost", "recovered", "epoch", "lost", "recovered", "epoch", "lost", "recovered", "epoch", "lost", "recovered", "epoch", "lost"]
+        [
+            "lost",
+            "recovered",
+            "epoch",
+            "lost",
+            "recovered",
+            "epoch",
+            "lost",
+            "recovered",
+            "epoch",
+            "lost",
+            "recovered",
+            "epoch",
+            "lost"
+        ]
     );
     let places: Vec<(u32, u64)> = played.opened.iter().map(|(_, epoch, seq)| (*epoch, *seq)).collect();
     assert_eq!(places, [(0, 0), (0, 0), (1, 500), (1, 500), (1, 500), (2, 600), (3, 607), (4, 610)]);
