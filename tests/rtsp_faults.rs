@@ -3,6 +3,8 @@
 #![cfg(feature = "line")]
 
 mod cameras;
+#[path = "cameras/kinds.rs"]
+mod kinds;
 
 use cameras::{PATIENCE, Server, Spec, Watch, free_port, on_port, wait_until, with_login};
 use eyeline::{

@@ -267,7 +267,13 @@ impl Run {
             self.backoff.slow_down();
         }
         let pause = self.backoff.pause();
-        tracing::warn!(stream = self.camera.stream.0, cause, retry_in_ms = pause.as_millis() as u64, "camera lost");
+        let retry_in_ms = pause.as_millis() as u64;
+        // Once an outage is enough for whoever reads along.
+        if self.told_lost {
+            tracing::debug!(cause, retry_in_ms, "camera still lost");
+        } else {
+            tracing::warn!(cause, retry_in_ms, "camera lost");
+        }
         self.counters.update_connection(|connection| connection.last_fault = Some(cause.clone()));
         if !std::mem::replace(&mut self.told_lost, true) {
             self.counters.update_connection(|connection| connection.losses += 1);

@@ -19,10 +19,11 @@ use eyeline::{
 };
 use gstreamer as gst;
 use gstreamer::glib;
-use gstreamer_rtsp_server::{RTSPAuth, RTSPMediaFactory, RTSPServer, RTSPToken, prelude::*};
+use gstreamer_rtsp_server::{RTSPAuth, RTSPMediaFactory, RTSPServer, RTSPToken, gio, prelude::*};
 use std::{
     io::{BufRead, BufReader},
     net::TcpListener,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -42,11 +43,13 @@ pub struct Spec {
     pub codec: &'static str,
     /// `user:password`, if one is asked for.
     pub login: Option<&'static str>,
+    /// Certificate and key (PEM), for TLS.
+    pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
 impl Default for Spec {
     fn default() -> Self {
-        Self { size: ImageSize { width: 160, height: 120 }, fps: 10, codec: "h264", login: None }
+        Self { size: ImageSize { width: 160, height: 120 }, fps: 10, codec: "h264", login: None, certificate: None }
     }
 }
 
@@ -86,7 +89,9 @@ impl Server {
     /// Starts a camera and waits until it answers.
     pub fn start(port: u16, spec: &Spec) -> Self {
         let program = std::env::current_exe().expect("this program");
-        let text = format!("{port}\n{}\n{}", spec.launch(), spec.login.unwrap_or(""));
+        let files =
+            spec.certificate.as_ref().map(|(certificate, key)| format!("{} {}", certificate.display(), key.display()));
+        let text = format!("{port}\n{}\n{}\n{}", spec.launch(), spec.login.unwrap_or(""), files.unwrap_or_default());
         let child = Command::new(program)
             .args(["camera_process", "--exact", "--nocapture", "--test-threads=1"])
             .env(SPEC, text)
@@ -131,7 +136,7 @@ impl Drop for Server {
 /// The camera's process: to be called by a test named `camera_process`, which does nothing in the tests' own process.
 pub fn be_a_camera() {
     let Ok(spec) = std::env::var(SPEC) else { return };
-    let [port, launch, login] = spec.split('\n').collect::<Vec<_>>()[..] else { panic!("{spec}") };
+    let [port, launch, login, files] = spec.split('\n').collect::<Vec<_>>()[..] else { panic!("{spec}") };
     init().expect("GStreamer starts");
     let server = RTSPServer::new();
     server.set_address("127.0.0.1");
@@ -145,16 +150,26 @@ pub fn be_a_camera() {
         let token = RTSPToken::builder().field("media.factory.role", "viewer").build();
         auth.add_basic(&RTSPAuth::make_basic(user, password), &token);
         server.set_auth(Some(&auth));
-        let role = gst::Structure::builder("viewer")
-            .field("media.factory.access", true)
-            .field("media.factory.construct", true)
-            .build();
-        factory.add_role_from_structure(&role);
+        factory.add_role_from_structure(&viewer());
+    }
+    if let Some((certificate, key)) = files.split_once(' ') {
+        let auth = RTSPAuth::new();
+        auth.set_tls_certificate(Some(&gio::TlsCertificate::from_files(certificate, key).expect("a certificate")));
+        let mut anyone = RTSPToken::builder().field("media.factory.role", "viewer").build();
+        auth.set_default_token(Some(&mut anyone));
+        server.set_auth(Some(&auth));
+        factory.add_role_from_structure(&viewer());
     }
     server.mount_points().expect("mount points").add_factory("/cam", factory);
     server.attach(None).expect("the port is free");
     println!("camera ready");
     glib::MainLoop::new(None, false).run();
+}
+
+/// May see everything.
+fn viewer() -> gst::Structure {
+    let allowed = gst::Structure::builder("viewer").field("media.factory.access", true);
+    allowed.field("media.factory.construct", true).build()
 }
 
 /// A live stream with the patience of a test.
@@ -296,6 +311,15 @@ impl Watch {
 
     pub fn counters(&self, stream: u16) -> Arc<StreamStats> {
         self.running.stats.stream(StreamId(stream))
+    }
+
+    /// Forgets all but the last frame, for tests that count memory.
+    pub fn forget(&self) {
+        for report in &self.reports {
+            let mut report = report.lock().expect("no panic");
+            report.events = Vec::new();
+            report.frames = report.frames.pop().into_iter().collect();
+        }
     }
 
     /// Waits for `more` frames beyond those there are.
