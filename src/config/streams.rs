@@ -75,7 +75,7 @@ fn source_problem(stream: &Stream, path: &KeyPath, reported: &[Fault], faults: &
         let path = path.key(key);
         reported.iter().chain(faults.iter()).any(|fault| fault.path == path)
     };
-    let was_reported = known("file") || known("url");
+    let was_reported = known("file") || known("url") || reported.iter().any(|fault| fault.path == *path);
     let problem = match (stream.file.is_empty(), stream.url.0.is_empty()) {
         (true, true) if !was_reported => {
             Fault::new(path.key("file"), "missing, expected a video here or a camera in url")

@@ -101,7 +101,10 @@ fn each_fault_says_where_what_and_what_to_do() {
             "detect: {1: 2}",
             "3:10: detect.1: unknown key; known keys: model, input_px, classes, min_score, max_iou, max_batch",
         ),
-        ("min_score: 0.5", "3:1: min_score: unknown key; min_score belongs under detect or under embed"),
+        (
+            "min_score: 0.5",
+            "3:1: min_score: unknown key; min_score belongs under streams[] or under detect or under embed",
+        ),
         (
             "detect: [1, 2]",
             "3:1: detect: [1,2], expected a mapping with model, input_px, classes, min_score, max_iou, max_batch",
@@ -246,8 +249,8 @@ detect:
         "8:9: streams[0].zones[1].name: missing, expected text of 1 to 200 characters",
         "8:9: streams[0].zones[1].polygon: the edges from corners 0 and 2 cross or touch; \
          give the corners in order around the zone",
-        "9:5: streams[1].file: missing, expected a video here or a camera in url",
         r#"9:5: streams[1].name: "gate" is already the name of streams[0]"#,
+        "9:5: streams[1].file: missing, expected a video here or a camera in url",
         "10:5: streams[1].fiel: unknown key; did you mean file?",
         "11:10: output.trial: unknown key; did you mean trail?",
         r#"13:3: detect.min_score: "high", expected a number 0..=1"#,
