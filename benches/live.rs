@@ -68,7 +68,7 @@ fn load(streams: usize, seconds: u64, detector: &str, video: &str) -> anyhow::Re
     let name = |index: usize| Some(format!("s{index}"));
     let stream = |index| Stream { name: name(index), file: video.to_owned(), live: true, ..Stream::default() };
     let plan = Arc::new(plan((0..streams).map(stream).collect(), detector, out.path())?);
-    let (running, _) = execute::start(&plan)?;
+    let execute::Started { running, .. } = execute::start(&plan)?;
     let began = Instant::now();
     let stopped = running.faults.clone();
     let ended = running.wait(Duration::from_millis(50), Duration::from_secs(10), |_| {
@@ -137,6 +137,7 @@ fn watch(port: u16, seconds: u64, detector: &str) -> anyhow::Result<Vec<u64>> {
         max_wait: plan.runtime.max_wait,
         embed: None,
         tracker: Box::new(move |_, info| track::build(&settings, info.fps.unwrap_or(25.0), TrackIds::default())),
+        camera: None,
         records: Box::new(move |_, _| Ok(vec![Box::new(Measure(Arc::clone(&kept))) as Box<dyn Recorder>])),
         video: None,
     };

@@ -5,7 +5,7 @@ use super::{
     logging::LogArgs,
     operate::{Desks, OperatedLine},
     progress::Progress,
-    reload, signals, table,
+    redraw, reload, signals, table,
 };
 use crate::{
     config::{
@@ -14,12 +14,20 @@ use crate::{
     },
     detect, embed,
     frame::StreamId,
-    pipeline::{self, BuildTracker, Camera, EmbedPart, Feed, Lifetime, OpenRecorders, Parts, Roster, Running},
+    pipeline::{
+        self, BuildCamera, BuildTracker, Camera, EmbedPart, Feed, Lifetime, OpenRecorders, Parts, Roster, Running,
+    },
+    preprocess::{
+        camera_motion::{CameraMotion, MeasureCamera},
+        flow::FlowCamera,
+    },
     serve::{Gate, Listen, Server},
     sink::{
         Recorder,
         jsonl::{JsonlEvents, SharedEvents},
         mot::MotFile,
+        overlay::OverlaySettings,
+        refined::{RefinedShelf, RefinedTracks},
         summary::{ModelCard, Summary},
         video::AnnotatedVideo,
     },
@@ -55,8 +63,7 @@ pub struct Extras {
 /// Runs what was checked to its end and says what came of it.
 pub fn execute(checked: Checked, session: &Session, extras: &Extras) -> anyhow::Result<ExitCode> {
     let plan = Arc::new(checked.plan);
-    let (parts, models, desks) = open(&plan, extras)?;
-    let running = pipeline::start(parts).context("cannot start the threads of the line")?;
+    let (Started { running, models, refined, classes }, desks) = launch(&plan, extras)?;
     signals::stop_on_signal(running.faults.clone())?;
     let is_live = extras.api.is_some() || plan.streams.iter().any(|stream| stream.live.is_some());
     let _server = extras.api.map(|address| serve(address, &running, desks, plan.runtime.shutdown)).transpose()?;
@@ -67,6 +74,9 @@ pub fn execute(checked: Checked, session: &Session, extras: &Extras) -> anyhow::
     let mut progress = Progress::new(names, session.bars.clone(), &session.log);
     let finished = running.wait(LOOK_INTERVAL, plan.runtime.shutdown, |stats| progress.look(stats));
     progress.finish();
+    if finished && plan.output.refine && plan.output.video {
+        redraw(&plan, &running, &refined, &classes, &session.log);
+    }
     let code = report(&plan, &running, &models, finished, &session.log);
     for fault in &checked.unusable {
         eprintln!("eyeline: {}", fault.problem);
@@ -74,13 +84,34 @@ pub fn execute(checked: Checked, session: &Session, extras: &Extras) -> anyhow::
     Ok(if checked.unusable.is_empty() { code } else { ExitCode::FAILURE })
 }
 
+/// A line at work and what is known about it.
+pub struct Started {
+    /// The line.
+    pub running: Running,
+    /// The models that run in it.
+    pub models: Vec<ModelCard>,
+    /// Where the refined tracks of each stream will be.
+    pub refined: RefinedShelf,
+    /// Class names by `ClassId`.
+    pub classes: Arc<[String]>,
+}
+
 /// Loads the models and starts the line of a plan.
 ///
 /// Errors: the output folder cannot be made, a model cannot be loaded; nothing is running then.
-pub fn start(plan: &Arc<Plan>) -> anyhow::Result<(Running, Vec<ModelCard>)> {
-    let (parts, models, _) = open(plan, &Extras::default())?;
+pub fn start(plan: &Arc<Plan>) -> anyhow::Result<Started> {
+    launch(plan, &Extras::default()).map(|(started, _)| started)
+}
+
+fn launch(plan: &Arc<Plan>, extras: &Extras) -> anyhow::Result<(Started, Desks)> {
+    fs::create_dir_all(&plan.output.dir)
+        .with_context(|| format!("{}: cannot be created; choose another --out", plan.output.dir.display()))?;
+    runtime::set_threads(plan.runtime.threads);
+    let refined = RefinedShelf::default();
+    let (parts, models, desks) = parts(plan, &refined, extras)?;
+    let classes: Arc<[String]> = parts.detector.classes().into();
     let running = pipeline::start(parts).context("cannot start the threads of the line")?;
-    Ok((running, models))
+    Ok((Started { running, models, refined, classes }, desks))
 }
 
 /// The variable with the token that operators from other machines must show.
@@ -98,10 +129,7 @@ fn serve(address: SocketAddr, running: &Running, desks: Desks, patience: Duratio
 }
 
 /// Opens the models and says how everything else is opened.
-fn open(plan: &Arc<Plan>, extras: &Extras) -> anyhow::Result<(Parts, Vec<ModelCard>, Desks)> {
-    fs::create_dir_all(&plan.output.dir)
-        .with_context(|| format!("{}: cannot be created; choose another --out", plan.output.dir.display()))?;
-    runtime::set_threads(plan.runtime.threads);
+fn parts(plan: &Arc<Plan>, refined: &RefinedShelf, extras: &Extras) -> anyhow::Result<(Parts, Vec<ModelCard>, Desks)> {
     let (detector, card) = detect::torch::open(&plan.detect)?;
     let mut models = vec![card];
     let mut embed = None;
@@ -128,7 +156,8 @@ fn open(plan: &Arc<Plan>, extras: &Extras) -> anyhow::Result<(Parts, Vec<ModelCa
         max_wait: plan.runtime.max_wait,
         embed,
         tracker: tracker(settings, roster.clone()),
-        records: records(Arc::clone(plan), roster.clone(), desks.clone(), events),
+        camera: camera_motion(plan.camera_motion),
+        records: records(Arc::clone(plan), roster.clone(), refined.clone(), desks.clone(), events),
         video: plan.output.video.then(|| video(Arc::clone(plan), roster, classes)),
     };
     Ok((parts, models, desks))
@@ -174,8 +203,19 @@ fn tracker(settings: TrackSettings, roster: Roster) -> BuildTracker {
     })
 }
 
-fn records(plan: Arc<Plan>, roster: Roster, desks: Desks, events: Option<SharedEvents>) -> OpenRecorders {
-    Box::new(move |id, _| {
+fn camera_motion(mode: CameraMotion) -> Option<BuildCamera> {
+    let build = move |_| Box::new(FlowCamera::new(mode)) as Box<dyn MeasureCamera>;
+    (mode != CameraMotion::Off).then(|| Box::new(build) as BuildCamera)
+}
+
+fn records(
+    plan: Arc<Plan>,
+    roster: Roster,
+    refined: RefinedShelf,
+    desks: Desks,
+    events: Option<SharedEvents>,
+) -> OpenRecorders {
+    Box::new(move |id, info| {
         let Some(stream) = roster.get(id) else { return Ok(Vec::new()) };
         let dir = plan.output.dir.join(&stream.name);
         let mut records: Vec<Box<dyn Recorder>> = match &events {
@@ -184,11 +224,17 @@ fn records(plan: Arc<Plan>, roster: Roster, desks: Desks, events: Option<SharedE
         };
         records.push(desks.teller(id, &stream.name));
         // What a camera shows has no end; its events are kept, its boxes are not.
-        if stream.live.is_none() {
-            records.push(Box::new(MotFile::tracks(&dir.join("tracks.txt"))?));
-            if plan.output.detections {
-                records.push(Box::new(MotFile::detections(&dir.join("detections.txt"))?));
-            }
+        if stream.live.is_some() {
+            return Ok(records);
+        }
+        let tracks = if plan.output.refine { "tracks.online.txt" } else { "tracks.txt" };
+        records.push(Box::new(MotFile::tracks(&dir.join(tracks))?));
+        if plan.output.refine {
+            let fps = info.and_then(|info| info.fps).unwrap_or(DEFAULT_FPS);
+            records.push(Box::new(RefinedTracks::create(&dir.join("tracks.txt"), id, fps, &plan.track, &refined)?));
+        }
+        if plan.output.detections {
+            records.push(Box::new(MotFile::detections(&dir.join("detections.txt"))?));
         }
         Ok(records)
     })
@@ -202,6 +248,27 @@ fn video(plan: Arc<Plan>, roster: Roster, classes: Arc<[String]>) -> OpenRecorde
         let video = AnnotatedVideo::create(&path, info, Arc::clone(&classes), &stream.zones, plan.output.trail)?;
         Ok(vec![Box::new(video) as Box<dyn Recorder>])
     })
+}
+
+/// Draws the refined tracks of every stream that was played to its end, unless the user stopped the run. Where that
+/// fails, the video shows the online tracks as before, and the stream's fault says so.
+fn redraw(plan: &Plan, running: &Running, refined: &RefinedShelf, classes: &Arc<[String]>, log: &LogArgs) {
+    for (index, stream) in plan.streams.iter().enumerate() {
+        let id = StreamId(index as u16);
+        let Some(refined) = refined.take(id) else { continue };
+        if running.faults.is_stopped() || running.faults.is_failed(id) {
+            continue;
+        }
+        if !log.quiet {
+            eprintln!("{}: drawing the refined tracks", stream.name);
+        }
+        let overlay =
+            OverlaySettings { classes: Arc::clone(classes), zones: stream.zones.clone(), trail: plan.output.trail };
+        let video = plan.output.dir.join(&stream.name).join("annotated.mp4");
+        if let Err(fault) = redraw::redraw(stream, &refined, overlay, &video, &running.faults) {
+            running.faults.note(id, format!("{}: shows the online tracks: {fault:#}", video.display()));
+        }
+    }
 }
 
 /// Writes every input's summary, prints the table and the faults, and chooses the exit code.

@@ -2,7 +2,9 @@
 
 use super::schedule::Schedule;
 pub use super::{raw_camera::Transport, secret::Secret};
-use crate::{geometry::BBox, source::address::Address, track::settings::TrackSettings};
+use crate::{
+    geometry::BBox, preprocess::camera_motion::CameraMotion, source::address::Address, track::settings::TrackSettings,
+};
 use std::{path::PathBuf, time::Duration};
 
 /// A whole run.
@@ -16,6 +18,8 @@ pub struct Plan {
     pub embed: Option<EmbedPlan>,
     /// Tracker.
     pub track: TrackSettings,
+    /// Whether the camera's motion is measured.
+    pub camera_motion: CameraMotion,
     /// Files written for each stream.
     pub output: OutputPlan,
     /// Threads and device.
@@ -166,6 +170,8 @@ pub struct OutputPlan {
     pub video: bool,
     /// Write `detections.txt`.
     pub detections: bool,
+    /// Refine tracks and video once the whole file was seen.
+    pub refine: bool,
     /// How long a trail the overlay draws behind a track.
     pub trail: Duration,
 }

@@ -22,7 +22,7 @@ pub use control::{Control, ControlError};
 pub use feed::Feed;
 pub use roster::Roster;
 pub use shutdown::Faults;
-pub use stages::{BuildTracker, OpenRecorders};
+pub use stages::{BuildCamera, BuildTracker, OpenRecorders};
 
 use crate::{
     detect::Detector,
@@ -73,6 +73,8 @@ pub struct Parts {
     pub embed: Option<EmbedPart>,
     /// Makes a stream's tracker.
     pub tracker: BuildTracker,
+    /// Makes what measures the motion of a stream's camera, if that is wanted.
+    pub camera: Option<BuildCamera>,
     /// Opens a stream's event and result files.
     pub records: OpenRecorders,
     /// Opens a stream's video, if videos are wanted.
@@ -145,7 +147,7 @@ pub fn start(parts: Parts) -> io::Result<Running> {
         }
         None => line.stage(Stretch::Embed, NoEmbedStage, detected.into_iter(), Outlet::Next(to_track))?,
     }
-    let track = TrackStage { build: parts.tracker, trackers: Slots::default(), stats: Arc::clone(&stats) };
+    let track = TrackStage::new(parts.tracker, parts.camera, &stats);
     line.stage(Stretch::Track, track, embedded.into_iter(), Outlet::Next(to_analyze))?;
     let analyze = AnalyzeStage { roster, classes, lifecycles: Slots::default(), stats: Arc::clone(&stats) };
     line.stage(Stretch::Analyze, analyze, tracked.into_iter(), Outlet::Next(to_record))?;

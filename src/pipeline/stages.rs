@@ -15,6 +15,7 @@ use crate::{
     embed::{Embedder, Embedding},
     frame::{Frame, StreamId},
     geometry::BBox,
+    preprocess::camera_motion::MeasureCamera,
     sink::{Recorder, SinkError},
     source::SourceInfo,
     track::{Observations, Track, TrackState, Tracker},
@@ -118,23 +119,59 @@ impl Stage for NoEmbedStage {
 /// Makes the tracker of a stream once its frame rate is known.
 pub type BuildTracker = Box<dyn Fn(StreamId, &SourceInfo) -> Box<dyn Tracker> + Send>;
 
-/// Follows each stream with a tracker of its own.
+/// Makes what measures the motion of one stream's camera.
+pub type BuildCamera = Box<dyn Fn(StreamId) -> Box<dyn MeasureCamera> + Send>;
+
+/// Follows each stream with a tracker of its own, and its camera where that is wanted.
 pub(super) struct TrackStage {
-    pub build: BuildTracker,
-    pub trackers: Slots<Box<dyn Tracker>>,
-    pub stats: Arc<Stats>,
+    build: BuildTracker,
+    build_camera: Option<BuildCamera>,
+    followers: Slots<Follower>,
+    stats: Arc<Stats>,
+}
+
+/// What follows one stream.
+struct Follower {
+    tracker: Box<dyn Tracker>,
+    camera: Option<Box<dyn MeasureCamera>>,
+}
+
+impl Follower {
+    /// How the camera moved since the frame before. A picture that cannot be measured is a fault of the program or of
+    /// the machine's memory; the stream goes on without.
+    fn camera_motion(&mut self, item: &Embedded) -> Option<[f32; 6]> {
+        let measured = self.camera.as_mut()?.measure(&item.frame, &item.detections);
+        measured.unwrap_or_else(|fault| {
+            let seq = item.frame.meta.seq;
+            tracing::warn!(frame = seq, %fault, "camera motion is not measured any more");
+            self.camera = None;
+            None
+        })
+    }
 }
 
 impl TrackStage {
+    /// A stage that follows streams none of which has begun.
+    pub fn new(build: BuildTracker, build_camera: Option<BuildCamera>, stats: &Arc<Stats>) -> Self {
+        Self { build, build_camera, followers: Slots::default(), stats: Arc::clone(stats) }
+    }
+
+    /// Makes what follows a stream.
+    fn follower(&self, stream: StreamId, info: &SourceInfo) -> Follower {
+        let camera = self.build_camera.as_ref().map(|build| build(stream));
+        Follower { tracker: (self.build)(stream, info), camera }
+    }
+
     fn follow(&mut self, item: Embedded) -> Tracked {
         let began = Instant::now();
-        let Embedded { frame, detections, embeddings } = item;
         let mut tracks: Vec<Track> = Vec::new();
-        if let Some(tracker) = self.trackers.get_mut(frame.meta.stream) {
-            let seen =
-                Observations { at: frame.meta.pts, detections: &detections, embeddings: &embeddings, camera: None };
-            tracker.update(&seen, &mut tracks);
+        if let Some(follower) = self.followers.get_mut(item.frame.meta.stream) {
+            let camera = follower.camera_motion(&item);
+            let Embedded { frame, detections, embeddings } = &item;
+            let seen = Observations { at: frame.meta.pts, detections, embeddings, camera };
+            follower.tracker.update(&seen, &mut tracks);
         }
+        let Embedded { frame, detections, .. } = item;
         self.stats.stream(frame.meta.stream).record(Stretch::Track, &frame.meta, began.elapsed());
         Tracked { frame, detections, tracks }
     }
@@ -148,11 +185,17 @@ impl Stage for TrackStage {
         for flow in batch {
             match &flow {
                 Flow::Data(_) | Flow::Turn { .. } => {}
-                Flow::Epoch { stream, info, .. } => match self.trackers.slot(*stream) {
-                    Some(tracker) => tracker.restart_motion(),
-                    none => *none = Some((self.build)(*stream, info)),
+                Flow::Epoch { stream, info, .. } => match self.followers.get_mut(*stream) {
+                    Some(Follower { tracker, camera }) => {
+                        tracker.restart_motion();
+                        camera.iter_mut().for_each(|camera| camera.restart());
+                    }
+                    None => {
+                        let follower = self.follower(*stream, info);
+                        *self.followers.slot(*stream) = Some(follower);
+                    }
                 },
-                Flow::EndOfStream { stream, .. } => drop(self.trackers.take(*stream)),
+                Flow::EndOfStream { stream, .. } => drop(self.followers.take(*stream)),
             }
             out.send(flow.map(|item| self.follow(item)))?;
         }

@@ -291,6 +291,7 @@ impl Watch {
             tracker: Box::new(move |_, info| {
                 track::build(&TrackSettings::default(), info.fps.unwrap_or(10.0), ids.clone())
             }),
+            camera: None,
             records: Box::new(move |stream, _| {
                 // Streams that a test adds share the last report.
                 let report = kept.get(stream.index()).or(kept.last()).expect("at least one");
