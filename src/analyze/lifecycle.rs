@@ -3,7 +3,7 @@
 use crate::{
     event::{Event, EventBox, TrackSeen, What},
     frame::FrameMeta,
-    pipeline::flow::EndReason,
+    pipeline::flow::{EndReason, Turn},
     source::SourceInfo,
     time::MediaTime,
     track::{Track, TrackId, TrackState},
@@ -61,6 +61,18 @@ impl Lifecycle {
         if !std::mem::replace(&mut self.began, true) {
             let (width, height) = (info.size.width, info.size.height);
             self.tell(What::StreamStarted { width, height, fps: info.fps }, events);
+        }
+    }
+
+    /// A turn in the stream's life.
+    pub fn turn(&mut self, turn: &Turn, events: &mut Vec<Event>) {
+        match turn {
+            Turn::Lost { cause } => self.tell(What::StreamLost { cause: cause.to_string() }, events),
+            Turn::Recovered { outage } => {
+                let outage_seconds = (outage.as_secs_f64() * 1e3).round() / 1e3;
+                self.tell(What::StreamRecovered { outage_seconds }, events);
+            }
+            Turn::Paused | Turn::Resumed | Turn::Changed { .. } => {}
         }
     }
 

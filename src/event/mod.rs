@@ -43,6 +43,18 @@ pub enum What {
         /// `end_of_stream`, `interrupted` or `failed`.
         reason: &'static str,
     },
+    /// A live stream gives no frames; it is being connected anew. Sent once an outage.
+    #[serde(rename = "stream.lost")]
+    StreamLost {
+        /// What is wrong, without credentials.
+        cause: String,
+    },
+    /// A lost stream gives frames again.
+    #[serde(rename = "stream.recovered")]
+    StreamRecovered {
+        /// Seconds from the last frame before to the first one now.
+        outage_seconds: f64,
+    },
     /// A track was confirmed. Sent once.
     #[serde(rename = "track.started")]
     TrackStarted(TrackSeen),
