@@ -61,7 +61,7 @@ fn assert_refused(plan: &DetectPlan, parts: &[&str]) {
 
 fn refused_embedder(path: PathBuf) -> String {
     let plan = EmbedPlan { model: path.to_str().unwrap().to_owned(), ..embed_plan() };
-    let message = embed::torch::open(&plan).err().expect("it must not open").to_string();
+    let message = embed::torch::open(&plan, &[]).err().expect("it must not open").to_string();
     assert_eq!(message.lines().count(), 1, "{message}");
     message
 }

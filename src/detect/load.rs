@@ -3,16 +3,23 @@
 
 use super::{
     ClassId, InferError,
-    heads::darknet::{Anchor, DarknetHead},
+    heads::{
+        Head,
+        darknet::{Anchor, DarknetHead, DarknetScales},
+    },
 };
 use crate::{
     config::{
         plan::DetectPlan,
-        zoo::{self, HeadSpec, Located, ModelCard, Task, Zoo, ZooEntry},
+        zoo::{self, HeadSpec, InputSpec, Located, ModelCard, Task, Zoo, ZooEntry},
     },
     frame::ImageSize,
     torch::{
-        darknet::{cfg::Cfg, network::DarknetNetwork, weights},
+        darknet::{
+            cfg::{Cfg, Yolo},
+            network::DarknetNetwork,
+            weights,
+        },
         model_file::ModelFile,
         runtime::{SharedNetwork, TorchError},
     },
@@ -26,14 +33,12 @@ use tch::Device;
 /// A detector's network with everything needed to feed it and to read its output.
 pub(super) struct Loaded {
     pub network: SharedNetwork,
-    /// One an output of the network, in order.
-    pub heads: Vec<DarknetHead>,
-    /// Grid of each output, (rows, columns).
-    pub grids: Vec<(usize, usize)>,
-    pub input: ImageSize,
-    pub fill: u8,
-    pub mean: [f64; 3],
-    pub std: [f64; 3],
+    pub head: Box<dyn Head>,
+    /// Which of the network's outputs the head reads, in its order.
+    pub outputs: Vec<usize>,
+    /// Whether the network takes no more than one picture at once.
+    pub is_one_by_one: bool,
+    pub input: InputSpec,
     pub classes: Vec<String>,
     pub card: ModelCard,
 }
@@ -50,22 +55,18 @@ pub(super) fn load(plan: &DetectPlan, device: Device) -> Result<Loaded, InferErr
     })?;
     let classes = files.class_names(&cfg).map_err(fail)?;
     let network = DarknetNetwork::new(&cfg, &folded, device).map_err(|error| torch_error(&plan.model, error))?;
-    let spec = entry.map(|entry| &entry.input);
+    let input = ImageSize { width: cfg.input.width as u32, height: cfg.input.height as u32 };
+    let head = darknet_head(&cfg, input);
     Ok(Loaded {
         network: SharedNetwork::new(Box::new(network)),
-        heads: heads(&cfg),
-        grids: cfg.heads().map(|(layer, _)| (layer.output.height, layer.output.width)).collect(),
-        input: ImageSize { width: cfg.input.width as u32, height: cfg.input.height as u32 },
-        fill: spec.map_or(DARKNET_FILL, |spec| spec.fill),
-        mean: spec.map_or([0.0; 3], |spec| spec.mean),
-        std: spec.map_or([1.0; 3], |spec| spec.std),
+        outputs: (0..head.scales.len()).collect(),
+        head: Box::new(head),
+        is_one_by_one: false,
+        input: entry.map_or_else(|| InputSpec::plain(input), |entry| entry.input.with_size(input)),
         classes,
         card: files.card(&plan.model),
     })
 }
-
-/// The grey Darknet letterboxes with: 0.5 of 255.
-const DARKNET_FILL: u8 = 128;
 
 /// libtorch's refusal, with the model it concerns.
 pub(super) fn torch_error(model: &str, error: TorchError) -> InferError {
@@ -77,16 +78,23 @@ pub(super) fn wanted_classes(plan: &DetectPlan, classes: &[String]) -> Result<Ve
     if plan.classes.is_empty() {
         return Ok((0..classes.len()).map(|index| ClassId(index as u16)).collect());
     }
-    let number = |wanted: &String| {
-        let found = classes.iter().position(|class| class == wanted).map(|index| ClassId(index as u16));
-        found.ok_or_else(|| {
-            let hint = zoo::nearest(wanted, classes.iter().map(String::as_str));
-            let hint = hint.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
-            let problem = format!("has no class {wanted:?} among its {}{hint}", classes.len());
-            InferError::Model { model: plan.model.clone(), problem }
-        })
-    };
-    plan.classes.iter().map(number).collect()
+    plan.classes.iter().map(|wanted| class_number(plan, classes, wanted)).collect()
+}
+
+/// Scores that classes need of their own.
+pub(super) fn min_scores(plan: &DetectPlan, classes: &[String]) -> Result<Vec<(ClassId, f32)>, InferError> {
+    let numbered = plan.min_score_by_class.iter();
+    numbered.map(|(class, score)| Ok((class_number(plan, classes, class)?, *score))).collect()
+}
+
+fn class_number(plan: &DetectPlan, classes: &[String], wanted: &str) -> Result<ClassId, InferError> {
+    let found = classes.iter().position(|class| class == wanted).map(|index| ClassId(index as u16));
+    found.ok_or_else(|| {
+        let hint = zoo::nearest(wanted, classes.iter().map(String::as_str));
+        let hint = hint.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+        let problem = format!("has no class {wanted:?} among its {}{hint}", classes.len());
+        InferError::Model { model: plan.model.clone(), problem }
+    })
 }
 
 /// The files of a Darknet model, read.
@@ -183,8 +191,8 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-fn heads(cfg: &Cfg) -> Vec<DarknetHead> {
-    let head = |yolo: &crate::torch::darknet::cfg::Yolo| DarknetHead {
+fn darknet_head(cfg: &Cfg, input: ImageSize) -> DarknetScales {
+    let head = |yolo: &Yolo| DarknetHead {
         anchors: yolo
             .mask
             .iter()
@@ -193,5 +201,6 @@ fn heads(cfg: &Cfg) -> Vec<DarknetHead> {
         classes: yolo.classes,
         scale_x_y: yolo.scale_x_y,
     };
-    cfg.heads().map(|(_, yolo)| head(yolo)).collect()
+    let scales = cfg.heads().map(|(layer, yolo)| (head(yolo), (layer.output.height, layer.output.width)));
+    DarknetScales { scales: scales.collect(), input }
 }

@@ -4,6 +4,8 @@ pub mod heads;
 #[cfg(feature = "torch")]
 mod load;
 pub mod nms;
+#[cfg(feature = "torch")]
+mod outputs;
 pub mod scripted;
 #[cfg(all(feature = "torch", feature = "opencv"))]
 pub mod torch;
