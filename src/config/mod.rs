@@ -14,6 +14,7 @@ pub mod host;
 mod locate;
 pub mod model_spec;
 mod models;
+pub mod part;
 pub mod plan;
 pub mod raw;
 pub mod raw_track;

@@ -80,6 +80,7 @@ pub struct TrackSeen {
 
 /// A box as an event tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub struct EventBox {
     /// Left edge, pixels.
     pub left: f32,
