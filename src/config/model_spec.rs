@@ -3,6 +3,53 @@
 
 use crate::frame::ImageSize;
 use serde::{Deserialize, Serialize};
+use std::{
+    fmt, fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+/// What MODEL.model.yml beside a model of one's own says; every part may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelNotes {
+    /// What the network is fed.
+    pub input: Option<InputSpec>,
+    /// How a detector's output is decoded.
+    pub head: Option<HeadSpec>,
+    /// Names of the classes, in the network's order.
+    pub classes: Option<Vec<String>>,
+    /// Where this was read.
+    #[serde(skip)]
+    pub path: Option<PathBuf>,
+}
+
+/// More cannot be notes.
+const MAX_NOTES_BYTES: u64 = 1 << 20;
+
+impl ModelNotes {
+    /// The notes beside a model; empty where there are none.
+    ///
+    /// Errors: the file and what is wrong with it.
+    pub fn beside(model: &Path) -> Result<Self, String> {
+        let path = model.with_extension("model.yml");
+        let name = path.display();
+        match fs::metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(format!("{name} cannot be read ({error})")),
+            Ok(meta) if !meta.is_file() || meta.len() > MAX_NOTES_BYTES => {
+                return Err(format!("{name} is no file of notes"));
+            }
+            Ok(_) => {}
+        }
+        let text = fs::read_to_string(&path).map_err(|error| format!("{name} cannot be read ({error})"))?;
+        let notes: Self = serde_yaml::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
+        match notes.input.as_ref().and_then(InputSpec::fault) {
+            Some(fault) => Err(format!("{name}: input: {fault}")),
+            None => Ok(Self { path: Some(path), ..notes }),
+        }
+    }
+}
 
 /// What a network is fed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -165,6 +212,18 @@ impl InputSpec {
         }
     }
 
+    /// What cannot be meant.
+    fn fault(&self) -> Option<&'static str> {
+        let is_number = |values: &[f64]| values.iter().all(|value| value.is_finite());
+        if !(1..=32_768).contains(&self.width) || !(1..=32_768).contains(&self.height) {
+            return Some("width and height must be 1 to 32768");
+        }
+        if !is_number(&self.mean) || !is_number(&self.std) || self.std.iter().any(|std| *std <= 0.0) {
+            return Some("mean and std must be numbers, std above 0");
+        }
+        (!self.white.is_finite() || self.white <= 0.0).then_some("white must be above 0")
+    }
+
     /// Size of the network's input.
     pub fn size(&self) -> ImageSize {
         ImageSize { width: self.width, height: self.height }
@@ -173,5 +232,55 @@ impl InputSpec {
     /// The same for another size.
     pub fn with_size(self, size: ImageSize) -> Self {
         Self { width: size.width, height: size.height, ..self }
+    }
+}
+
+impl fmt::Display for InputSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fit = match self.fit {
+            Fit::Letterbox => format!("letterboxed in the middle on grey {}", self.fill),
+            Fit::LetterboxCorner => format!("letterboxed in the upper left corner on grey {}", self.fill),
+            Fit::Stretch => "stretched".into(),
+        };
+        let colours = match self.colours {
+            Colours::Rgb => "red, green, blue",
+            Colours::Bgr => "blue, green, red",
+        };
+        write!(f, "{}, {fit}, {colours}, values to {}", self.size(), self.white)?;
+        if self.mean != [0.0; 3] || self.std != [1.0; 3] {
+            write!(f, ", mean {:?} and std {:?} of red, green, blue", self.mean, self.std)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_beside_a_model_are_read_or_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let model = dir.path().join("m.onnx");
+        assert_eq!(ModelNotes::beside(&model), Ok(ModelNotes::default()));
+        let path = dir.path().join("m.model.yml");
+        let sound = "input: { width: 8, height: 4, fit: stretch, colours: bgr, white: 255, mean: [1, 2, 3], std: [1, 1, 1] }\n\
+                     head: { family: yolox, decoded: true }\nclasses: [cat, dog]\n";
+        fs::write(&path, sound).unwrap();
+        let notes = ModelNotes::beside(&model).unwrap();
+        assert_eq!(notes.head, Some(HeadSpec::Yolox { decoded: true }));
+        assert_eq!(notes.input.unwrap().to_string(), "8x4, stretched, blue, green, red, values to 255, \
+            mean [1.0, 2.0, 3.0] and std [1.0, 1.0, 1.0] of red, green, blue");
+        for (text, part) in [
+            (sound.replace("yolox", "yolo"), "yolo"),
+            (sound.replace("width: 8", "width: 0"), "input: width and height must be 1 to 32768"),
+            (sound.replace("std: [1, 1, 1]", "std: [1, 0, 1]"), "std above 0"),
+            ("heads: 1".into(), "heads"),
+            ("\u{0}".into(), "m.model.yml"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = ModelNotes::beside(&model).unwrap_err();
+            assert!(error.contains(part) && error.contains("m.model.yml: "), "{error}");
+        }
     }
 }

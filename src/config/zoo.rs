@@ -2,7 +2,7 @@
 
 pub use super::{
     home::{home_dir, models_dir},
-    model_spec::{Colours, Fit, HeadSpec, InputSpec, OffsetOrder, Priors, ScoreKind},
+    model_spec::{Colours, Fit, HeadSpec, InputSpec, ModelNotes, OffsetOrder, Priors, ScoreKind},
 };
 use serde::{Deserialize, Serialize};
 use std::{

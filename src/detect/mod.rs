@@ -3,6 +3,7 @@
 pub mod heads;
 #[cfg(feature = "torch")]
 mod load;
+pub mod match_head;
 pub mod nms;
 #[cfg(feature = "torch")]
 mod outputs;

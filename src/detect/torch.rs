@@ -134,10 +134,6 @@ impl Model {
     }
 
     fn detect(&self, pass: &mut Pass, frames: &[Frame]) -> Result<Vec<Vec<Detection>>, InferError> {
-        if self.loaded.is_one_by_one && frames.len() > 1 {
-            let alone = frames.iter().map(|frame| Ok(self.detect(pass, slice::from_ref(frame))?.remove(0)));
-            return alone.collect();
-        }
         let places = draw(&mut pass.boxer, frames)?;
         let outputs = self.forward(&pass.normalize, pass.boxer.batch(frames.len()), frames.len())?;
         let decode = |(index, place): (usize, &LetterBox)| {
