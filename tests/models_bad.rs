@@ -88,7 +88,7 @@ fn missing_files_are_named_with_the_remedy() {
     assert_refused(&plan_of(&path), &["m.weights is not a file"]);
     assert_refused(&plan_of(dir.path().join("m.onnx")), &["m.onnx is not there"]);
     fs::write(dir.path().join("m.onnx"), "x").unwrap();
-    assert_refused(&plan_of(dir.path().join("m.onnx")), &["expected a Darknet .weights file with its .cfg beside it"]);
+    assert_refused(&plan_of(dir.path().join("m.onnx")), &["m.onnx: not an ONNX file"]);
 }
 
 #[test]

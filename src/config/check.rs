@@ -91,7 +91,7 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
     (Checked { plan, unusable }, faults)
 }
 
-fn detect(raw: &Detect) -> DetectPlan {
+pub(super) fn detect(raw: &Detect) -> DetectPlan {
     DetectPlan {
         model: raw.model.clone(),
         input_px: match raw.input_px {

@@ -269,8 +269,11 @@ mod tests {
         fs::write(&path, sound).unwrap();
         let notes = ModelNotes::beside(&model).unwrap();
         assert_eq!(notes.head, Some(HeadSpec::Yolox { decoded: true }));
-        assert_eq!(notes.input.unwrap().to_string(), "8x4, stretched, blue, green, red, values to 255, \
-            mean [1.0, 2.0, 3.0] and std [1.0, 1.0, 1.0] of red, green, blue");
+        assert_eq!(
+            notes.input.unwrap().to_string(),
+            "8x4, stretched, blue, green, red, values to 255, \
+            mean [1.0, 2.0, 3.0] and std [1.0, 1.0, 1.0] of red, green, blue"
+        );
         for (text, part) in [
             (sound.replace("yolox", "yolo"), "yolo"),
             (sound.replace("width: 8", "width: 0"), "input: width and height must be 1 to 32768"),

@@ -74,6 +74,13 @@ pub struct DetectPlan {
     pub max_batch: usize,
 }
 
+impl Default for DetectPlan {
+    /// What a pipeline file without a word about detection means.
+    fn default() -> Self {
+        super::check::detect(&super::raw::Detect::default())
+    }
+}
+
 /// Embedder settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbedPlan {

@@ -2,7 +2,7 @@
 //! leave a choice the values for a grey picture. Pure.
 
 use super::heads::{
-    Head, Order, Output, cells,
+    Head, Order, Output, Scores, cells,
     end_to_end::{EndToEndForm, EndToEndHead},
     nanodet::{NanodetForm, NanodetHead},
     ssd::{Offsets, Prior, SsdHead, SsdScores, VARIANCES, tensorflow_priors},
@@ -10,7 +10,6 @@ use super::heads::{
     yolov5::{V5_ANCHORS, Yolov5Form, Yolov5Head, anchors},
     yolov8::{DFL_BINS, Yolov8Form, Yolov8Head},
     yolox::{YoloxForm, YoloxHead},
-    Scores,
 };
 use crate::{
     config::zoo::{Colours, Fit, HeadSpec, InputSpec, OffsetOrder, Priors, ScoreKind},
@@ -140,9 +139,8 @@ impl Facts<'_> {
         let tables: Vec<_> = self.tables().collect();
         let [a, b] = *tables.as_slice() else { return None };
         let (boxes, scores) = if a.2 == 4 { (a, b) } else { (b, a) };
-        (boxes.2 == 4 && boxes.1 == scores.1 && self.is_classes(scores.2)).then_some((
-            boxes.0, scores.0, boxes.1, scores.2,
-        ))
+        (boxes.2 == 4 && boxes.1 == scores.1 && self.is_classes(scores.2))
+            .then_some((boxes.0, scores.0, boxes.1, scores.2))
     }
 }
 
@@ -234,7 +232,8 @@ fn nanodet(facts: &Facts<'_>) -> Option<Choice> {
         return None;
     }
     let outputs = scores.iter().chain(&sides).map(|table| table.0).collect();
-    let reason = format!("{classes} probabilities and 4 x {} logits a cell, apart, on {} scales", numbers / 4, strides.len());
+    let reason =
+        format!("{classes} probabilities and 4 x {} logits a cell, apart, on {} scales", numbers / 4, strides.len());
     choice(head(NanodetForm::Split, strides, classes, numbers / 4), outputs, reason)
 }
 
@@ -297,9 +296,8 @@ fn yolov8(facts: &Facts<'_>) -> Option<Choice> {
         let reason = format!("corners and {classes} probabilities for each of {count} cells");
         return choice(head(Yolov8Form::Corners, classes), vec![boxes, scores], reason);
     }
-    let is_cells = |count: usize, numbers: usize| {
-        facts.strides(count, 1).is_some() || (facts.spec.is_some() && count > numbers)
-    };
+    let is_cells =
+        |count: usize, numbers: usize| facts.strides(count, 1).is_some() || (facts.spec.is_some() && count > numbers);
     for (index, rows, columns) in facts.tables() {
         let (order, boxes, numbers) = match (is_cells(columns, rows), is_cells(rows, columns)) {
             (true, _) => (Order::BoxesInner, columns, rows),
@@ -340,7 +338,11 @@ fn end_to_end(facts: &Facts<'_>) -> Option<Choice> {
     let (index, count, numbers) = facts.tables().find(|(_, count, _)| *count <= MOST_QUERIES)?;
     if numbers == 6 {
         let classes = facts.classes.unwrap_or(COCO_CLASSES);
-        return choice(head(EndToEndForm::Rows, classes), vec![index], format!("{count} rows of corners, score, class"));
+        return choice(
+            head(EndToEndForm::Rows, classes),
+            vec![index],
+            format!("{count} rows of corners, score, class"),
+        );
     }
     if numbers > 6 && facts.is_classes(numbers - 4) && facts.are_probabilities(index, 0, 4) {
         let scored = kind(facts.are_probabilities(index, 4, numbers));

@@ -9,7 +9,10 @@ use super::{
     workers::Workers,
 };
 use crate::{
-    config::{plan::DetectPlan, zoo::ModelCard},
+    config::{
+        plan::DetectPlan,
+        zoo::{InputSpec, ModelCard},
+    },
     frame::Frame,
     preprocess::{
         letterbox::{LetterBox, LetterBoxer},
@@ -49,6 +52,22 @@ struct Pass {
     normalize: Normalize,
 }
 
+/// What was found in a model and how it is run.
+pub struct About<'a> {
+    /// The file.
+    pub card: &'a ModelCard,
+    /// How it is fed.
+    pub input: &'a InputSpec,
+    /// Family of its head.
+    pub family: &'static str,
+    /// Outputs the head reads.
+    pub expected: String,
+    /// Names of its classes.
+    pub classes: &'a [String],
+    /// What was decided and why.
+    pub decisions: &'a [String],
+}
+
 /// Opens the detector of a plan on the processor, and says which file it is.
 ///
 /// One forward pass is made before this returns, so that a network whose output does not fit its head is refused here and
@@ -75,6 +94,12 @@ impl TorchDetector {
             Ok(move |frame: &Frame| model.detect(&mut pass, slice::from_ref(frame)).map(|mut found| found.remove(0)))
         })?;
         Ok(Self { model, pass, max_batch, workers })
+    }
+
+    /// What was found in the model.
+    pub fn about(&self) -> About<'_> {
+        let Loaded { card, input, head, classes, decisions, .. } = &self.model.loaded;
+        About { card, input, family: head.family(), expected: head.expected(), classes, decisions }
     }
 }
 

@@ -7,7 +7,10 @@ use super::{
     load::{self, Loaded},
 };
 use crate::{
-    config::{plan::EmbedPlan, zoo, zoo::ModelCard},
+    config::{
+        plan::EmbedPlan,
+        zoo::{self, InputSpec, ModelCard},
+    },
     detect::{ClassId, InferError},
     frame::Frame,
     preprocess::normalize::Normalize,
@@ -81,6 +84,16 @@ impl TorchEmbedder {
         };
         embedder.dim = embedder.measured_dim()?;
         Ok(embedder)
+    }
+
+    /// The file.
+    pub fn card(&self) -> &ModelCard {
+        &self.loaded.card
+    }
+
+    /// How the network is fed.
+    pub fn input(&self) -> &InputSpec {
+        &self.loaded.input
     }
 
     /// Length of an embedding, by a pass over two grey crops.

@@ -27,7 +27,9 @@ impl ModelFile {
         let name = path.display();
         // Asked before it is opened: opening a pipe would wait for its other end.
         let meta = fs::metadata(path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => format!("{name} is not there; run `make setup` or give the path of a model file"),
+            ErrorKind::NotFound => format!(
+                "{name} is not there; run `make setup` or `eyeline models fetch`, or give the path of a model file"
+            ),
             _ => format!("{name} cannot be read ({error}); check its permissions"),
         })?;
         if !meta.is_file() {
@@ -89,7 +91,12 @@ mod tests {
     fn what_is_wrong_comes_with_a_remedy() {
         let dir = tempfile::tempdir().unwrap();
         let missing = ModelFile::read(&dir.path().join("m")).err().unwrap();
-        assert!(missing.ends_with("m is not there; run `make setup` or give the path of a model file"), "{missing}");
+        assert!(
+            missing.ends_with(
+                "m is not there; run `make setup` or `eyeline models fetch`, or give the path of a model file"
+            ),
+            "{missing}"
+        );
         let folder = ModelFile::read(dir.path()).err().unwrap();
         assert!(folder.ends_with("is not a file; give the path of a model file"), "{folder}");
     }

@@ -44,8 +44,7 @@ struct Model {
 
 /// Reads the files `plan.model` names and builds the network on `device`.
 pub(super) fn load(plan: &DetectPlan, device: Device) -> Result<Loaded, InferError> {
-    let model = Model::read(&plan.model)
-        .map_err(|problem| InferError::Model { model: plan.model.clone(), problem })?;
+    let model = Model::read(&plan.model).map_err(|problem| InferError::Model { model: plan.model.clone(), problem })?;
     let loaded = match model.format {
         ModelFormat::Darknet => darknet::load(plan, &model, device),
         _ => onnx::load(plan, &model, device),

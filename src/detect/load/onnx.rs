@@ -63,12 +63,7 @@ pub(super) fn load(plan: &DetectPlan, model: &Model, device: Device) -> Result<L
 }
 
 /// The size to build for; `None` takes the file's.
-fn input_size(
-    plan: &DetectPlan,
-    model: &Model,
-    file: &OnnxFile,
-    decisions: &mut Vec<String>,
-) -> Option<ImageSize> {
+fn input_size(plan: &DetectPlan, model: &Model, file: &OnnxFile, decisions: &mut Vec<String>) -> Option<ImageSize> {
     let square = |px| ImageSize { width: px, height: px };
     if let Some(px) = plan.input_px {
         return Some(square(px));

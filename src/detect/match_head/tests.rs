@@ -51,11 +51,7 @@ fn shapes_tell_the_family() {
     let cases: [Case<'_>; 19] = [
         (&[(&[3 * CELLS, 85], PixelsThenShares(4))], None, "yolov5 [0] 80"),
         (&[(&[3 * CELLS, 7], PixelsThenShares(4))], Some(2), "yolov5 [0] 2"),
-        (
-            &[(&[3, 2, 2, 85], Logits), (&[3, 8, 8, 85], Logits), (&[3, 4, 4, 85], Logits)],
-            None,
-            "yolov5 [1, 2, 0] 80",
-        ),
+        (&[(&[3, 2, 2, 85], Logits), (&[3, 8, 8, 85], Logits), (&[3, 4, 4, 85], Logits)], None, "yolov5 [1, 2, 0] 80"),
         (&[(&[8, 8, 255], Logits), (&[4, 4, 255], Logits), (&[2, 2, 255], Logits)], None, "yolov5 [0, 1, 2] 80"),
         (&[(&[8, 8, 144], Logits), (&[4, 4, 144], Logits), (&[2, 2, 144], Logits)], None, "yolov8 [0, 1, 2] 80"),
         (&[(&[84, CELLS], Logits)], None, "yolov8 [0] 80"),
@@ -82,11 +78,7 @@ fn shapes_tell_the_family() {
         (&[(&[300, 4], Shares), (&[300, 80], Logits)], None, "end_to_end [1, 0] 80"),
         (&[(&[300, 84], Shares)], None, "end_to_end [0] 80"),
         (&[(&[100, 4], PixelsThenShares(4)), (&[100], Logits), (&[100], Shares)], None, "torchvision [0, 1, 2] 91"),
-        (
-            &[(&[4 * 4 * 3 + (4 + 1 + 1 + 1 + 1) * 6, 4], Logits), (&[96, 91], Shares)],
-            None,
-            "ssd [0, 1] 91",
-        ),
+        (&[(&[4 * 4 * 3 + (4 + 1 + 1 + 1 + 1) * 6, 4], Logits), (&[96, 91], Shares)], None, "ssd [0, 1] 91"),
     ];
     for (shapes, classes, expected) in cases {
         let names: Vec<_> = shapes.iter().map(|(shape, _)| shape_text(shape)).collect();
@@ -119,8 +111,7 @@ fn any_shapes_are_chosen_from_without_a_panic() {
     };
     const SIZES: [usize; 14] = [0, 1, 2, 3, 4, 6, 8, 16, 64, 84, 85, 3 * CELLS, 80, 255];
     for _ in 0..5000 {
-        let shapes: Vec<Vec<usize>> =
-            (0..draw(7)).map(|_| (0..draw(4)).map(|_| SIZES[draw(14)]).collect()).collect();
+        let shapes: Vec<Vec<usize>> = (0..draw(7)).map(|_| (0..draw(4)).map(|_| SIZES[draw(14)]).collect()).collect();
         let held: Vec<Vec<f32>> = shapes.iter().map(|shape| vec![0.5; shape.iter().product()]).collect();
         let outputs: Vec<_> = shapes.iter().zip(&held).map(|(shape, v)| Output::new(shape, v).unwrap()).collect();
         let classes = [None, Some(80), Some(0), Some(2)][draw(4)];
