@@ -94,7 +94,7 @@ fn missing_files_are_named_with_the_remedy() {
 #[test]
 fn unknown_names_suggest_the_nearest() {
     assert_refused(&plan_of("yolo-v3-tiny"), &["no such model", "\"yolov3-tiny\""]);
-    assert_refused(&plan_of("mobilenet-v2"), &["not for this task", "\"yolov3-tiny\""]);
+    assert_refused(&plan_of("mobilenet-v2"), &["not for this task", "\"ssd-mobilenet-v1\""]);
     let plan = DetectPlan { classes: vec!["person".into(), "bycicle".into()], ..detect_plan(64) };
     assert_refused(&plan, &["no class \"bycicle\"", "did you mean \"bicycle\"?"]);
 }

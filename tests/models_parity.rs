@@ -172,8 +172,13 @@ mod eval_data {
         let file = |name: &str| out.path().join("vtest").join(name).to_str().unwrap().to_owned();
         let truth = truth.to_str().unwrap();
         let detection = eval(&["--truth", truth, "--results", &file("detections.txt"), "--task", "detection"]);
-        println!("{detection:#}");
-        let ap50 = number(&detection, "/results/0/combined/pedestrian/ap50");
+        let ap50 = number(&detection, "/results/0/combined/pedestrian/AP50");
         assert!(ap50 >= 0.885, "AP@0.5 {ap50}");
+        let tracking = eval(&["--truth", truth, "--results", &file("tracks.txt")]);
+        let score = |path: &str| number(&tracking, &format!("/results/0/combined/{path}"));
+        let (hota, idf1, mota) = (score("HOTA/HOTA"), score("Identity/IDF1"), score("CLEAR/MOTA"));
+        println!("AP@0.5 {ap50:.4}, HOTA {hota:.4}, IDF1 {idf1:.4}, MOTA {mota:.4}");
+        assert!(hota >= 0.57 && idf1 >= 0.80 && mota >= 0.79, "HOTA {hota}, IDF1 {idf1}, MOTA {mota}");
+        assert!(score("CLEAR/IDSW") <= 12.0, "{} identity switches", score("CLEAR/IDSW"));
     }
 }

@@ -238,7 +238,7 @@ mod tests {
         let zoo = Zoo::builtin();
         assert!(zoo.find("yolo3-tiny").is_none());
         assert_eq!(zoo.nearest("Yolo3-tiny", Task::Detect), Some("yolov3-tiny"));
-        assert_eq!(zoo.nearest("yolov3-tiny", Task::Embed), Some("mobilenet-v2"));
+        assert_eq!(zoo.nearest("mobilenet-v3", Task::Embed), Some("mobilenet-v2"));
     }
 
     #[test]
@@ -256,6 +256,6 @@ mod tests {
         let error = zoo.locate("yolov4-tiny", Task::Detect).unwrap_err();
         assert_eq!(error, "no such model; did you mean \"yolov3-tiny\", or the path of a file?");
         let error = zoo.locate("yolov3-tiny", Task::Embed).unwrap_err();
-        assert_eq!(error, "is not for this task; did you mean \"mobilenet-v2\", or the path of a file?");
+        assert_eq!(error, "is not for this task; did you mean \"osnet-x1.0\", or the path of a file?");
     }
 }

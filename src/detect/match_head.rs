@@ -148,6 +148,10 @@ fn torchvision(facts: &Facts<'_>) -> Option<Choice> {
     let boxes = facts.outputs.iter().position(|output| matches!(output.shape, [_, 4]))?;
     let lists: Vec<usize> = (0..facts.outputs.len()).filter(|&index| facts.outputs[index].shape.len() == 1).collect();
     let [first, second] = *lists.as_slice() else { return None };
+    let count = facts.outputs[boxes].shape[0];
+    if [first, second].iter().any(|&list| facts.outputs[list].shape != [count]) {
+        return None;
+    }
     // Labels are whole numbers; an empty list leaves the order torchvision uses.
     let is_whole = |index: usize| facts.outputs[index].values().iter().all(|value| value.fract() == 0.0);
     let (labels, scores) = if is_whole(first) || !is_whole(second) { (first, second) } else { (second, first) };
@@ -268,6 +272,9 @@ fn yolov5(facts: &Facts<'_>) -> Option<Choice> {
 }
 
 fn yolox(facts: &Facts<'_>) -> Option<Choice> {
+    if facts.pair().is_some() {
+        return None;
+    }
     let (index, boxes, numbers) = facts.tables().find(|&(index, boxes, numbers)| {
         numbers > 5
             && facts.is_classes(numbers - 5)
