@@ -21,7 +21,7 @@ use crate::{
         camera_motion::{CameraMotion, MeasureCamera},
         flow::FlowCamera,
     },
-    serve::{Gate, Listen, Server},
+    serve::{self, Served, operate::Operate},
     sink::{
         Recorder,
         jsonl::{JsonlEvents, SharedEvents},
@@ -39,7 +39,6 @@ use anyhow::Context;
 use std::{
     collections::BTreeMap,
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -52,8 +51,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// What a command asks for beside the plan.
 #[derive(Clone, Debug, Default)]
 pub struct Extras {
-    /// Where operators reach the line.
-    pub api: Option<SocketAddr>,
     /// One file for the events of all streams, in place of one each.
     pub events: Option<PathBuf>,
     /// The pipeline file, to be read again when it changes.
@@ -65,8 +62,8 @@ pub fn execute(checked: Checked, session: &Session, extras: &Extras) -> anyhow::
     let plan = Arc::new(checked.plan);
     let (Started { running, models, refined, classes }, desks) = launch(&plan, extras)?;
     signals::stop_on_signal(running.faults.clone())?;
-    let is_live = extras.api.is_some() || plan.streams.iter().any(|stream| stream.live.is_some());
-    let _server = extras.api.map(|address| serve(address, &running, desks, plan.runtime.shutdown)).transpose()?;
+    let is_live = plan.api.is_some() || plan.streams.iter().any(|stream| stream.live.is_some());
+    let _served = serve(&plan, &running, desks)?;
     if let Some(file) = extras.file.clone().filter(|_| is_live) {
         reload::watch_file(file, Arc::clone(&plan), running.control.clone())?;
     }
@@ -114,18 +111,11 @@ fn launch(plan: &Arc<Plan>, extras: &Extras) -> anyhow::Result<(Started, Desks)>
     Ok((Started { running, models, refined, classes }, desks))
 }
 
-/// The variable with the token that operators from other machines must show.
-const API_TOKEN: &str = "EYELINE_API_TOKEN";
-
-/// Serves the control interface: to programs of this machine, or to whoever has the token.
-fn serve(address: SocketAddr, running: &Running, desks: Desks, patience: Duration) -> anyhow::Result<Server> {
-    let gate = match std::env::var(API_TOKEN) {
-        Ok(token) if !token.is_empty() => Gate::token(&token),
-        _ if address.ip().is_loopback() => Gate::ThisMachine,
-        _ => anyhow::bail!("--api {address}: others could reach it; set a token in {API_TOKEN} or use 127.0.0.1"),
-    };
-    let operated = OperatedLine::new(running.control.clone(), desks, patience);
-    Ok(Server::start(&Listen { address, tls: None }, gate, Arc::new(operated))?)
+/// Serves the interfaces that operators reach the line by, where the plan asks for some.
+fn serve(plan: &Plan, running: &Running, desks: Desks) -> anyhow::Result<Option<Served>> {
+    let Some(api) = &plan.api else { return Ok(None) };
+    let operated: Arc<dyn Operate> = Arc::new(OperatedLine::new(running.control.clone(), desks, plan.runtime.shutdown));
+    Ok(Some(serve::open(api, &operated)?))
 }
 
 /// Opens the models and says how everything else is opened.
@@ -134,13 +124,13 @@ fn parts(plan: &Arc<Plan>, refined: &RefinedShelf, extras: &Extras) -> anyhow::R
     let mut models = vec![card];
     let mut embed = None;
     if let Some(wanted) = &plan.embed {
-        let (embedder, card) = embed::torch::open(wanted)?;
-        models.push(card);
+        let (embedder, cards) = embed::torch::open(wanted, detector.classes())?;
+        models.extend(cards);
         embed = Some(EmbedPart { embedder, min_score: wanted.min_score, max_batch: wanted.max_batch });
     }
     let classes: Arc<[String]> = detector.classes().into();
     let roster = Roster::new(plan.streams.iter().cloned());
-    let desks = Desks::new(Arc::clone(&classes), plan);
+    let desks = Desks::start(Arc::clone(&classes), plan).context("cannot start the thread that draws live views")?;
     let events = extras.events.as_deref().map(SharedEvents::create).transpose()?;
     let settings = plan.track.clone();
     let parts = Parts {
@@ -149,7 +139,7 @@ fn parts(plan: &Arc<Plan>, refined: &RefinedShelf, extras: &Extras) -> anyhow::R
             .map(|(id, stream)| feed(id, stream))
             .collect(),
         cameras: numbered(plan).filter_map(|(id, stream)| camera(id, stream)).collect(),
-        lifetime: if extras.api.is_some() { Lifetime::Operated } else { Lifetime::Streams },
+        lifetime: if plan.api.is_some() { Lifetime::Operated } else { Lifetime::Streams },
         roster: roster.clone(),
         detector,
         max_batch: plan.detect.max_batch,
@@ -222,7 +212,7 @@ fn records(
             Some(shared) => vec![Box::new(shared.clone())],
             None => vec![Box::new(JsonlEvents::create(&dir.join("events.jsonl"))?)],
         };
-        records.push(desks.teller(id, &stream.name));
+        records.push(desks.teller(id, &stream));
         // What a camera shows has no end; its events are kept, its boxes are not.
         if stream.live.is_some() {
             return Ok(records);

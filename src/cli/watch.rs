@@ -11,7 +11,7 @@ use crate::config::{
     raw_camera::{Camera, SecretText, Transport},
 };
 use clap::{Args, ValueEnum};
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 /// Watch cameras, for as long as they are there and beyond
 ///
@@ -52,9 +52,9 @@ pub struct WatchArgs {
     /// Folder for the events
     #[arg(long, default_value = "out", value_name = "DIR")]
     out: String,
-    /// Serve the control interface and its page here, on this machine only unless told otherwise
+    /// Serve the HTTP interface and its page here; for other machines to reach it, a token in EYELINE_API_TOKEN
     #[arg(long, value_name = "ADDRESS:PORT")]
-    api: Option<SocketAddr>,
+    api: Option<String>,
     /// User to log in with
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -96,6 +96,7 @@ impl WatchArgs {
         };
         raw.output.dir.clone_from(&self.out);
         raw.output.video = false;
+        raw.api.listen = self.api.clone().unwrap_or_default();
         raw
     }
 
@@ -122,7 +123,7 @@ impl WatchArgs {
 pub fn run(args: &WatchArgs, session: &Session) -> anyhow::Result<ExitCode> {
     match config::check::plan(&args.raw(), &ThisMachine) {
         Ok(checked) => {
-            let extras = Extras { api: args.api, events: args.events.clone(), file: None };
+            let extras = Extras { events: args.events.clone(), file: None };
             execute::execute(checked, session, &extras)
         }
         Err(faults) => {
