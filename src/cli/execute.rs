@@ -21,7 +21,7 @@ use crate::{
         camera_motion::{CameraMotion, MeasureCamera},
         flow::FlowCamera,
     },
-    serve::{self, operate::Operate},
+    serve::{self, Served, operate::Operate},
     sink::{
         Recorder,
         jsonl::{JsonlEvents, SharedEvents},
@@ -63,8 +63,7 @@ pub fn execute(checked: Checked, session: &Session, extras: &Extras) -> anyhow::
     let (Started { running, models, refined, classes }, desks) = launch(&plan, extras)?;
     signals::stop_on_signal(running.faults.clone())?;
     let is_live = plan.api.is_some() || plan.streams.iter().any(|stream| stream.live.is_some());
-    let operated: Arc<dyn Operate> = Arc::new(OperatedLine::new(running.control.clone(), desks, plan.runtime.shutdown));
-    let _served = plan.api.as_ref().map(|api| serve::open(api, &operated)).transpose()?;
+    let _served = serve(&plan, &running, desks)?;
     if let Some(file) = extras.file.clone().filter(|_| is_live) {
         reload::watch_file(file, Arc::clone(&plan), running.control.clone())?;
     }
@@ -112,19 +111,26 @@ fn launch(plan: &Arc<Plan>, extras: &Extras) -> anyhow::Result<(Started, Desks)>
     Ok((Started { running, models, refined, classes }, desks))
 }
 
+/// Serves the interfaces that operators reach the line by, where the plan asks for some.
+fn serve(plan: &Plan, running: &Running, desks: Desks) -> anyhow::Result<Option<Served>> {
+    let Some(api) = &plan.api else { return Ok(None) };
+    let operated: Arc<dyn Operate> = Arc::new(OperatedLine::new(running.control.clone(), desks, plan.runtime.shutdown));
+    Ok(Some(serve::open(api, &operated)?))
+}
+
 /// Opens the models and says how everything else is opened.
 fn parts(plan: &Arc<Plan>, refined: &RefinedShelf, extras: &Extras) -> anyhow::Result<(Parts, Vec<ModelCard>, Desks)> {
     let (detector, card) = detect::torch::open(&plan.detect)?;
     let mut models = vec![card];
     let mut embed = None;
     if let Some(wanted) = &plan.embed {
-        let (embedder, card) = embed::torch::open(wanted)?;
-        models.push(card);
+        let (embedder, cards) = embed::torch::open(wanted, detector.classes())?;
+        models.extend(cards);
         embed = Some(EmbedPart { embedder, min_score: wanted.min_score, max_batch: wanted.max_batch });
     }
     let classes: Arc<[String]> = detector.classes().into();
     let roster = Roster::new(plan.streams.iter().cloned());
-    let desks = Desks::new(Arc::clone(&classes), plan).context("cannot start the thread of live views")?;
+    let desks = Desks::start(Arc::clone(&classes), plan).context("cannot start the thread that draws live views")?;
     let events = extras.events.as_deref().map(SharedEvents::create).transpose()?;
     let settings = plan.track.clone();
     let parts = Parts {

@@ -44,10 +44,9 @@ pub struct Desks(Arc<Shared>);
 struct Shared {
     news: Broadcast<News>,
     desks: Mutex<HashMap<StreamId, Arc<Desk>>>,
+    views: LiveViews,
     classes: Arc<[String]>,
     detect: DetectPlan,
-    live_views: LiveViews,
-    /// How far back trails reach.
     trail: Duration,
 }
 
@@ -62,34 +61,30 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Desks {
-    /// For a line whose detector knows `classes`.
-    ///
-    /// Errors: the system gives no thread to draw live views.
-    pub fn new(classes: Arc<[String]>, plan: &Plan) -> io::Result<Self> {
+    /// For a line whose detector knows `classes`; starts the thread that draws live views.
+    pub fn start(classes: Arc<[String]>, plan: &Plan) -> io::Result<Self> {
         let (news, detect, trail) = (Broadcast::new(NEWS_KEPT), plan.detect.clone(), plan.output.trail);
-        let live_views = LiveViews::start()?;
-        Ok(Self(Arc::new(Shared { news, desks: Mutex::default(), classes, detect, live_views, trail })))
+        let views = LiveViews::start()?;
+        Ok(Self(Arc::new(Shared { news, desks: Mutex::default(), views, classes, detect, trail })))
     }
 
     /// The recorder that tells the news of a stream.
     pub fn teller(&self, stream: StreamId, plan: &StreamPlan) -> Box<dyn Recorder> {
-        // Who looks already, before the first frame, goes on looking.
-        let desk = self.desk(stream);
-        desk.view.set_zones(plan.zones.clone());
-        Box::new(Teller { desks: self.clone(), desk, name: plan.name.clone() })
+        Box::new(Teller { desks: self.clone(), desk: self.desk(stream, plan), stream, name: plan.name.clone() })
     }
 
-    fn desk(&self, stream: StreamId) -> Arc<Desk> {
-        let Shared { desks, classes, live_views, trail, .. } = &*self.0;
-        let settings = || OverlaySettings { classes: Arc::clone(classes), zones: Vec::new(), trail: *trail };
-        let make = || Arc::new(Desk { tracks: Mutex::default(), view: live_views.stream(settings()) });
-        Arc::clone(lock(desks).entry(stream).or_insert_with(make))
+    fn desk(&self, stream: StreamId, plan: &StreamPlan) -> Arc<Desk> {
+        let Shared { desks, views, classes, trail, .. } = &*self.0;
+        let settings = || OverlaySettings { classes: Arc::clone(classes), zones: plan.zones.clone(), trail: *trail };
+        let desk = || Arc::new(Desk { tracks: Mutex::default(), view: views.stream(settings()) });
+        Arc::clone(lock(desks).entry(stream).or_insert_with(desk))
     }
 }
 
 struct Teller {
     desks: Desks,
     desk: Arc<Desk>,
+    stream: StreamId,
     name: String,
 }
 
@@ -97,16 +92,17 @@ impl Recorder for Teller {
     fn record(&mut self, item: &Analyzed) -> Result<(), SinkError> {
         let Shared { news, classes, .. } = &*self.desks.0;
         let is_heard = news.is_heard();
-        if let Flow::Data(tracked) = &item.flow {
-            self.desk.view.offer(&tracked.frame, &tracked.tracks);
-            let tracks = frame_tracks(&self.name, tracked, classes);
-            lock(&self.desk.tracks).clone_from(&tracks);
-            if is_heard {
-                news.send(News::Tracks(Arc::new(tracks)));
+        match &item.flow {
+            Flow::Data(tracked) => {
+                let tracks = frame_tracks(&self.name, tracked, classes);
+                lock(&self.desk.tracks).clone_from(&tracks);
+                self.desk.view.offer(&tracked.frame, &tracked.tracks);
+                if is_heard {
+                    news.send(News::Tracks(Arc::new(tracks)));
+                }
             }
-        }
-        if let Flow::Turn { turn: Turn::Changed { plan }, .. } = &item.flow {
-            self.desk.view.set_zones(plan.zones.clone());
+            Flow::Turn { turn: Turn::Changed { plan }, .. } => self.desk.view.set_zones(plan.zones.clone()),
+            Flow::Epoch { .. } | Flow::Turn { .. } | Flow::EndOfStream { .. } => {}
         }
         if is_heard {
             item.events.iter().for_each(|event| news.send(News::Event(Arc::new(event.clone()))));
@@ -115,7 +111,8 @@ impl Recorder for Teller {
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
-        self.desk.view.close();
+        // Whoever looks hears that the stream is gone once nobody holds its view.
+        lock(&self.desks.0.desks).remove(&self.stream);
         Ok(())
     }
 }
@@ -159,6 +156,12 @@ impl OperatedLine {
         let roster = self.control.roster();
         let exact = |stream: &StreamId| roster.name(*stream) == name;
         roster.find(name).filter(exact).ok_or_else(|| OperateError::unknown(name))
+    }
+
+    fn desk(&self, name: &str) -> Result<Arc<Desk>, OperateError> {
+        let stream = self.find(name)?;
+        let plan = self.control.roster().get(stream).ok_or_else(|| OperateError::unknown(name))?;
+        Ok(self.desks.desk(stream, &plan))
     }
 
     fn told(&self, stream: StreamId) -> Result<StreamStatus, OperateError> {
@@ -285,8 +288,6 @@ impl Operate for OperatedLine {
 
     fn remove(&self, name: &str) -> Result<(), OperateError> {
         let stream = self.find(name)?;
-        // Before its number is free: the next stream of this number gets a desk of its own.
-        lock(&self.desks.0.desks).remove(&stream);
         self.control.remove(stream, self.patience).map_err(|error| refusal(error, name))?;
         self.desks.0.news.send(News::Removed(name.into()));
         Ok(())
@@ -328,12 +329,12 @@ impl Operate for OperatedLine {
     }
 
     fn tracks(&self, name: &str) -> Result<FrameTracks, OperateError> {
-        let tracks = lock(&self.desks.desk(self.find(name)?).tracks).clone();
+        let tracks = lock(&self.desk(name)?.tracks).clone();
         Ok(FrameTracks { stream: name.to_owned(), ..tracks })
     }
 
     fn view(&self, name: &str, size: ViewSize) -> Result<Viewer, OperateError> {
-        Ok(self.desks.desk(self.find(name)?).view.viewer(size))
+        Ok(self.desk(name)?.view.viewer(size))
     }
 
     fn subscribe(&self) -> Subscription<News> {

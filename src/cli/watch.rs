@@ -52,7 +52,7 @@ pub struct WatchArgs {
     /// Folder for the events
     #[arg(long, default_value = "out", value_name = "DIR")]
     out: String,
-    /// Serve the control interface and its page here, on this machine only unless told otherwise
+    /// Serve the HTTP interface and its page here; for other machines to reach it, a token in EYELINE_API_TOKEN
     #[arg(long, value_name = "ADDRESS:PORT")]
     api: Option<String>,
     /// User to log in with
