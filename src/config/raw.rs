@@ -4,7 +4,7 @@
 //! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
-use super::raw_track::Track;
+use super::{raw_api::Api, raw_track::Track};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ pub struct Raw {
     pub track: Track,
     /// What is written.
     pub output: Output,
+    /// HTTP interface, its page, and RTSP restreaming.
+    pub api: Api,
     /// Threads and shutdown.
     pub runtime: Runtime,
 }
@@ -161,6 +163,9 @@ pub struct Output {
     pub video: bool,
     /// Write detections.txt: every detection before tracking, MOTChallenge format.
     pub detections: bool,
+    /// Once a file was seen to its end, link, fill and smooth its tracks: tracks.txt and annotated.mp4 hold the refined
+    /// ones, tracks.online.txt those told as the frames came. Events stay as they were told.
+    pub refine: bool,
     /// How long a trail is drawn behind each object; 0s draws none.
     #[schemars(extend("x-duration" = ["0s", "1m"]))]
     pub trail: Span,
@@ -201,6 +206,7 @@ impl Default for Raw {
             embed: Embed::On(Embedder::default()),
             track: Track::default(),
             output: Output::default(),
+            api: Api::default(),
             runtime: Runtime::default(),
         }
     }
@@ -233,7 +239,7 @@ impl Default for Embedder {
 
 impl Default for Output {
     fn default() -> Self {
-        Self { dir: "out".into(), video: true, detections: false, trail: Span::from("2s") }
+        Self { dir: "out".into(), video: true, detections: false, refine: false, trail: Span::from("2s") }
     }
 }
 

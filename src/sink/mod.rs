@@ -1,12 +1,17 @@
 //! Where events and results go.
 
+#[cfg(feature = "opencv")]
+pub mod canvas;
 pub mod jsonl;
 pub mod lines;
 pub mod mot;
 #[cfg(feature = "opencv")]
 pub mod overlay;
 pub mod palette;
+#[cfg(all(feature = "gst", feature = "opencv"))]
+pub mod picture_video;
 pub mod placement;
+pub mod refined;
 pub mod summary;
 pub mod trails;
 #[cfg(all(feature = "gst", feature = "opencv"))]
