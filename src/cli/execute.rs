@@ -49,6 +49,7 @@ pub fn start(plan: &Arc<Plan>) -> anyhow::Result<(Running, Vec<ModelCard>)> {
     fs::create_dir_all(&plan.output.dir)
         .with_context(|| format!("{}: cannot be created; choose another --out", plan.output.dir.display()))?;
     runtime::set_threads(plan.runtime.threads);
+    runtime::set_placement(plan.runtime.device, plan.runtime.precision)?;
     let (parts, models) = parts(plan)?;
     let running = pipeline::start(parts).context("cannot start the threads of the line")?;
     Ok((running, models))

@@ -6,7 +6,8 @@ use super::{
     fault::{Fault, Faults, KeyPath},
     models::{Classes, Models},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
-    raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Threads},
+    raw::{Detect, Embed, InputPx, Output, Raw, Span},
+    raw_runtime::{Runtime, Threads},
     raw_track::{KnobValue, Track},
     schema::schema,
     span,
@@ -79,6 +80,10 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
     let classes = models.detector(&raw.detect, &root.key("detect"));
     models.embedder(&raw.embed, &root.key("embed"));
     let track = track(&raw.track, classes, &root.key("track"), &mut faults);
+    if raw.runtime.device == "cpu" && raw.runtime.precision == "fp16" {
+        let problem = "fp16 needs a GPU; expected auto, fp32 or bf16 on the cpu";
+        faults.push(Fault::new(root.key("runtime").key("precision"), problem));
+    }
     let plan = Plan {
         streams,
         detect: detect(&raw.detect),
@@ -152,6 +157,9 @@ fn runtime(raw: &Runtime, host: &dyn Host) -> RuntimePlan {
             Threads::Auto(_) => host.cpus().max(1),
             Threads::Count(count) => count as usize,
         },
+        // Words that are none were reported with the schema's.
+        device: raw.device.parse().unwrap_or_default(),
+        precision: raw.precision.parse().unwrap_or_default(),
         shutdown: duration(&raw.shutdown),
     }
 }

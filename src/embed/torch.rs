@@ -16,7 +16,7 @@ use crate::{
     torch::{
         mobilenet_v2::{self, BuildError, MobileNetV2},
         model_file::ModelFile,
-        runtime::{Device, Inference, Network, TorchError},
+        runtime::{self, Device, Inference, Network, TorchError},
         state_dict::StateDict,
     },
 };
@@ -33,9 +33,9 @@ pub struct TorchEmbedder {
     card: ModelCard,
 }
 
-/// Opens the embedder of a plan on the processor, and says which file it is. One forward pass is made before this returns.
+/// Opens the embedder of a plan where networks run, and says which file it is. One forward pass is made before this returns.
 pub fn open(plan: &EmbedPlan) -> Result<(Box<dyn Embedder>, ModelCard), InferError> {
-    let embedder = TorchEmbedder::open(plan, Device::Cpu)?;
+    let embedder = TorchEmbedder::open(plan, runtime::device())?;
     let card = embedder.card.clone();
     Ok((Box::new(embedder), card))
 }

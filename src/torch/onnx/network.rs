@@ -140,7 +140,7 @@ impl OnnxNetwork {
         let two = two.filter(|_| forms.is_some());
         fold::fold_shapes(&mut graph, &one, two.as_ref());
         fold::skip_identities(&mut graph, &one, two.as_ref());
-        fuse::fuse(&mut graph, &one)?;
+        fuse::fuse(&mut graph, &one, options.place.precision)?;
         Lowering { options, feed, one, forms }.network(graph)
     }
 
