@@ -13,7 +13,10 @@ use super::{
     span,
     streams::streams,
 };
-use crate::track::settings::{Algorithm, Knob, TrackSettings};
+use crate::{
+    preprocess::camera_motion::CameraMotion,
+    track::settings::{Algorithm, Knob, TrackSettings},
+};
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -89,6 +92,7 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
         detect: detect(&raw.detect),
         embed: embed(&raw.embed),
         track,
+        camera_motion: camera_motion(&raw.track),
         output: output(&raw.output),
         runtime: runtime(&raw.runtime, host),
     };
@@ -142,11 +146,19 @@ fn track(raw: &Track, classes: Option<Classes<'_>>, path: &KeyPath, faults: &mut
     settings
 }
 
+/// Our own tracker alone knows what to do with it; the others are as their authors left them. A word that is none was
+/// reported with the schema's other words.
+fn camera_motion(raw: &Track) -> CameraMotion {
+    let used = raw.algorithm == Algorithm::Eyeline.name();
+    if used { raw.camera_motion.parse().unwrap_or_default() } else { CameraMotion::Off }
+}
+
 fn output(raw: &Output) -> OutputPlan {
     OutputPlan {
         dir: PathBuf::from(&raw.dir),
         video: raw.video,
         detections: raw.detections,
+        refine: raw.refine,
         trail: duration(&raw.trail),
     }
 }

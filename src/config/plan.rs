@@ -1,6 +1,6 @@
 //! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
 
-use crate::{geometry::BBox, track::settings::TrackSettings};
+use crate::{geometry::BBox, preprocess::camera_motion::CameraMotion, track::settings::TrackSettings};
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 /// A whole run.
@@ -14,6 +14,8 @@ pub struct Plan {
     pub embed: Option<EmbedPlan>,
     /// Tracker.
     pub track: TrackSettings,
+    /// Whether the camera's motion is measured.
+    pub camera_motion: CameraMotion,
     /// Files written for each stream.
     pub output: OutputPlan,
     /// Threads, device and precision.
@@ -88,6 +90,8 @@ pub struct OutputPlan {
     pub video: bool,
     /// Write `detections.txt`.
     pub detections: bool,
+    /// Refine tracks and video once the whole file was seen.
+    pub refine: bool,
     /// How long a trail the overlay draws behind a track.
     pub trail: Duration,
 }
