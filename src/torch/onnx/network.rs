@@ -85,7 +85,7 @@ struct Step {
 enum Work {
     Stored(Operation),
     Conv {
-        layer: ConvLayer,
+        layer: Box<ConvLayer>,
         border: Option<[i64; 4]>,
     },
     /// In place where nobody else sees the input.
@@ -445,7 +445,7 @@ impl Lowering<'_> {
             place.precision = Precision::Fp32;
         }
         let layer = ConvLayer::from_tensors(weight, bias, geometry, *activation, place, shape)?;
-        Ok(Work::Conv { layer, border })
+        Ok(Work::Conv { layer: Box::new(layer), border })
     }
 }
 
