@@ -1,6 +1,7 @@
 //! Raw -> Plan: what a file means, and every fault the schema cannot see. Pure: asks the machine only through `Host`.
 
 use super::{
+    api::api,
     conform::conform,
     env::Lookup,
     fault::{Fault, Faults, KeyPath},
@@ -94,6 +95,7 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
         track,
         camera_motion: camera_motion(&raw.track),
         output: output(&raw.output),
+        api: api(&raw.api, &root.key("api"), host, &mut faults),
         runtime: runtime(&raw.runtime, host),
     };
     (Checked { plan, unusable }, faults)

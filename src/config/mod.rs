@@ -4,6 +4,7 @@
 //! `raw`, `check` gives it a meaning. Programs that put a `Raw` together themselves (`eyeline process`) enter with
 //! `check::plan` and hear of the same faults in the same words.
 
+pub mod api;
 pub mod check;
 mod conform;
 mod constraint;
@@ -15,6 +16,7 @@ mod models;
 pub mod part;
 pub mod plan;
 pub mod raw;
+pub mod raw_api;
 pub mod raw_runtime;
 pub mod raw_track;
 pub mod reference;

@@ -1,7 +1,7 @@
 //! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
 
 use crate::{geometry::BBox, preprocess::camera_motion::CameraMotion, track::settings::TrackSettings};
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// A whole run.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +18,41 @@ pub struct Plan {
     pub camera_motion: CameraMotion,
     /// Files written for each stream.
     pub output: OutputPlan,
+    /// Interfaces for operators; `None` where nothing is to listen.
+    pub api: Option<ApiPlan>,
     /// Threads, device and precision.
     pub runtime: RuntimePlan,
+}
+
+/// Interfaces for operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiPlan {
+    /// Where HTTP listens.
+    pub listen: Option<SocketAddr>,
+    /// The token that is asked for, if one is.
+    pub token: Option<TokenFrom>,
+    /// TLS, if wanted.
+    pub tls: Option<TlsFiles>,
+    /// Where RTSP listens.
+    pub restream: Option<SocketAddr>,
+}
+
+/// Where a token is kept. It is read when it is needed and held by no plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenFrom {
+    /// The variable `config::api::TOKEN_VARIABLE`.
+    Variable,
+    /// A file; line ends at its end do not belong to it.
+    File(PathBuf),
+}
+
+/// Files of a TLS identity, PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, its issuers behind it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// One stream.

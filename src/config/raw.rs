@@ -4,7 +4,7 @@
 //! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
-use super::{raw_runtime::Runtime, raw_track::Track};
+use super::{raw_api::Api, raw_runtime::Runtime, raw_track::Track};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ pub struct Raw {
     pub track: Track,
     /// What is written.
     pub output: Output,
+    /// HTTP interface, its page, and RTSP restreaming.
+    pub api: Api,
     /// Threads, device, precision and shutdown.
     pub runtime: Runtime,
 }
@@ -183,6 +185,7 @@ impl Default for Raw {
             embed: Embed::On(Embedder::default()),
             track: Track::default(),
             output: Output::default(),
+            api: Api::default(),
             runtime: Runtime::default(),
         }
     }
