@@ -5,9 +5,9 @@ use super::{
     conform::conform,
     env::Lookup,
     fault::{Fault, Faults, KeyPath},
-    models::{Classes, Models},
+    models::{Classes, Models, NO_EMBEDDER},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
-    raw::{Detect, Embed, InputPx, Output, Raw, Span},
+    raw::{Detect, Embed, InputPx, Output, Raw, Span, Suppress},
     raw_runtime::{Runtime, Threads},
     raw_track::{KnobValue, Track},
     schema::schema,
@@ -15,6 +15,7 @@ use super::{
     streams::streams,
 };
 use crate::{
+    detect::nms::Scope,
     preprocess::camera_motion::CameraMotion,
     track::settings::{Algorithm, Knob, TrackSettings},
 };
@@ -82,7 +83,7 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
     let (streams, unusable) = streams(&raw.streams, &root.key("streams"), host, &mut faults);
     let mut models = Models { host, faults: &mut faults };
     let classes = models.detector(&raw.detect, &root.key("detect"));
-    models.embedder(&raw.embed, &root.key("embed"));
+    models.embedder(&raw.embed, classes, &root.key("embed"));
     let track = track(&raw.track, classes, &root.key("track"), &mut faults);
     if raw.runtime.device == "cpu" && raw.runtime.precision == "fp16" {
         let problem = "fp16 needs a GPU; expected auto, fp32 or bf16 on the cpu";
@@ -101,7 +102,7 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
     (Checked { plan, unusable }, faults)
 }
 
-fn detect(raw: &Detect) -> DetectPlan {
+pub(super) fn detect(raw: &Detect) -> DetectPlan {
     DetectPlan {
         model: raw.model.clone(),
         input_px: match raw.input_px {
@@ -110,7 +111,13 @@ fn detect(raw: &Detect) -> DetectPlan {
         },
         classes: raw.classes.clone(),
         min_score: raw.min_score as f32,
+        min_score_by_class: raw.min_score_by_class.iter().map(|(name, score)| (name.clone(), *score as f32)).collect(),
         max_iou: raw.max_iou as f32,
+        suppress: match raw.suppress {
+            Suppress::WithinClass => Scope::WithinClass,
+            Suppress::AcrossClasses => Scope::AcrossClasses,
+        },
+        max_detections: raw.max_detections as usize,
         max_batch: raw.max_batch as usize,
     }
 }
@@ -120,10 +127,15 @@ fn embed(raw: &Embed) -> Option<EmbedPlan> {
         Embed::Off(_) => None,
         Embed::On(raw) => Some(EmbedPlan {
             model: raw.model.clone(),
+            by_class: raw.by_class.iter().map(|(class, model)| (class.clone(), embedder_of_class(model))).collect(),
             min_score: raw.min_score as f32,
             max_batch: raw.max_batch as usize,
         }),
     }
+}
+
+fn embedder_of_class(model: &str) -> Option<String> {
+    (model != NO_EMBEDDER).then(|| model.to_owned())
 }
 
 fn track(raw: &Track, classes: Option<Classes<'_>>, path: &KeyPath, faults: &mut Vec<Fault>) -> TrackSettings {

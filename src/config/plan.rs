@@ -1,6 +1,8 @@
 //! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
 
-use crate::{geometry::BBox, preprocess::camera_motion::CameraMotion, track::settings::TrackSettings};
+use crate::{
+    detect::nms::Scope, geometry::BBox, preprocess::camera_motion::CameraMotion, track::settings::TrackSettings,
+};
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// A whole run.
@@ -97,10 +99,23 @@ pub struct DetectPlan {
     pub classes: Vec<String>,
     /// Detections below are dropped, 0..=1.
     pub min_score: f32,
-    /// Class-wise NMS keeps boxes of at most this IoU with a better one, 0..=1.
+    /// Classes with a least score of their own, by name.
+    pub min_score_by_class: Vec<(String, f32)>,
+    /// NMS keeps boxes of at most this IoU with a better one, 0..=1.
     pub max_iou: f32,
+    /// Which boxes may suppress one another.
+    pub suppress: Scope,
+    /// At most this many detections of a frame stay, the best ones.
+    pub max_detections: usize,
     /// Most frames in one batch, >= 1.
     pub max_batch: usize,
+}
+
+impl Default for DetectPlan {
+    /// What a pipeline file without a word about detection means.
+    fn default() -> Self {
+        super::check::detect(&super::raw::Detect::default())
+    }
 }
 
 /// Embedder settings.
@@ -108,6 +123,8 @@ pub struct DetectPlan {
 pub struct EmbedPlan {
     /// Zoo name or model file.
     pub model: String,
+    /// Classes with an embedder of their own, by name; `None` embeds none of them.
+    pub by_class: Vec<(String, Option<String>)>,
     /// Only detections of at least this score are embedded, 0..=1.
     pub min_score: f32,
     /// Most crops in one batch, >= 1.
