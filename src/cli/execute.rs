@@ -104,6 +104,7 @@ fn launch(plan: &Arc<Plan>, extras: &Extras) -> anyhow::Result<(Started, Desks)>
     fs::create_dir_all(&plan.output.dir)
         .with_context(|| format!("{}: cannot be created; choose another --out", plan.output.dir.display()))?;
     runtime::set_threads(plan.runtime.threads);
+    runtime::set_placement(plan.runtime.device, plan.runtime.precision)?;
     let refined = RefinedShelf::default();
     let (parts, models, desks) = parts(plan, &refined, extras)?;
     let classes: Arc<[String]> = parts.detector.classes().into();

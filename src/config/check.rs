@@ -7,7 +7,8 @@ use super::{
     fault::{Fault, Faults, KeyPath},
     models::{Classes, Models, NO_EMBEDDER},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
-    raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Suppress, Threads},
+    raw::{Detect, Embed, InputPx, Output, Raw, Span, Suppress},
+    raw_runtime::{Runtime, Threads},
     raw_track::{KnobValue, Track},
     schema::schema,
     span,
@@ -86,6 +87,10 @@ fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Faul
     models.stream_classes(&raw.streams, &raw.detect, classes, &root.key("streams"));
     models.embedder(&raw.embed, classes, &root.key("embed"));
     let track = track(&raw.track, classes, &root.key("track"), &mut faults);
+    if raw.runtime.device == "cpu" && raw.runtime.precision == "fp16" {
+        let problem = "fp16 needs a GPU; expected auto, fp32 or bf16 on the cpu";
+        faults.push(Fault::new(root.key("runtime").key("precision"), problem));
+    }
     let plan = Plan {
         streams,
         detect: detect(&raw.detect),
@@ -180,6 +185,9 @@ fn runtime(raw: &Runtime, host: &dyn Host) -> RuntimePlan {
             Threads::Auto(_) => host.cpus().max(1),
             Threads::Count(count) => count as usize,
         },
+        // Words that are none were reported with the schema's.
+        device: raw.device.parse().unwrap_or_default(),
+        precision: raw.precision.parse().unwrap_or_default(),
         max_wait: duration(&raw.max_wait),
         shutdown: duration(&raw.shutdown),
     }

@@ -21,6 +21,7 @@ pub mod plan;
 pub mod raw;
 pub mod raw_api;
 pub mod raw_camera;
+pub mod raw_runtime;
 pub mod raw_track;
 pub mod reference;
 pub mod schedule;

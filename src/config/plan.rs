@@ -6,7 +6,7 @@ use crate::{
     detect::nms::Scope, geometry::BBox, preprocess::camera_motion::CameraMotion, source::address::Address,
     track::settings::TrackSettings,
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// A whole run.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +25,7 @@ pub struct Plan {
     pub output: OutputPlan,
     /// Interfaces for operators; `None` where nothing is to listen.
     pub api: Option<ApiPlan>,
-    /// Threads and device.
+    /// Threads, device and precision.
     pub runtime: RuntimePlan,
 }
 
@@ -225,11 +225,73 @@ pub struct OutputPlan {
     pub trail: Duration,
 }
 
+/// Where networks shall run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// On a GPU if there is one.
+    #[default]
+    Auto,
+    /// On the processor.
+    Cpu,
+    /// On the GPU with this number.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    /// `auto`, `cpu`, `cuda` (the first GPU) or `cuda:N`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text
+            .strip_prefix("cuda")
+            .map(|rest| rest.strip_prefix(':').unwrap_or(if rest.is_empty() { "0" } else { "" }));
+        match (text, number.map(str::parse)) {
+            ("auto", _) => Ok(Self::Auto),
+            ("cpu", _) => Ok(Self::Cpu),
+            (_, Some(Ok(number))) => Ok(Self::Cuda(number)),
+            _ => Err(format!("device {text:?}, expected auto, cpu, cuda or cuda:N")),
+        }
+    }
+}
+
+/// In which floats networks shall compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrecisionChoice {
+    /// Whatever the device does fast at no loss worth mentioning.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    Fp32,
+    /// Brain floats.
+    Bf16,
+    /// Half floats.
+    Fp16,
+}
+
+impl FromStr for PrecisionChoice {
+    type Err = String;
+
+    /// `auto`, `fp32`, `bf16` or `fp16`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "fp32" => Ok(Self::Fp32),
+            "bf16" => Ok(Self::Bf16),
+            "fp16" => Ok(Self::Fp16),
+            _ => Err(format!("precision {text:?}, expected auto, fp32, bf16 or fp16")),
+        }
+    }
+}
+
 /// Threads and device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuntimePlan {
     /// libtorch's intra-op threads, >= 1.
     pub threads: usize,
+    /// Where networks run.
+    pub device: DeviceChoice,
+    /// In which floats they compute.
+    pub precision: PrecisionChoice,
     /// How long a live stream's frame may wait for those of others.
     pub max_wait: Duration,
     /// How long an orderly shutdown may take before the process gives up.

@@ -4,7 +4,7 @@
 //! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
-use super::{raw_api::Api, raw_camera::Camera, raw_track::Track};
+use super::{raw_api::Api, raw_camera::Camera, raw_runtime::Runtime, raw_track::Track};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
@@ -30,7 +30,7 @@ pub struct Raw {
     pub output: Output,
     /// HTTP interface, its page, and RTSP restreaming.
     pub api: Api,
-    /// Threads and shutdown.
+    /// Threads, device, precision and shutdown.
     pub runtime: Runtime,
 }
 
@@ -236,30 +236,6 @@ pub struct Output {
     pub trail: Span,
 }
 
-/// Threads and shutdown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Runtime {
-    /// Threads one inference may use; auto is one a CPU.
-    pub threads: Threads,
-    /// How long a live stream's frame may wait for those of others to share an inference with.
-    #[schemars(extend("x-duration" = ["0s", "1s"]))]
-    pub max_wait: Span,
-    /// How long an orderly shutdown may take before the process gives up.
-    #[schemars(extend("x-duration" = ["1s", "10m"]))]
-    pub shutdown: Span,
-}
-
-/// Number of threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Threads {
-    /// One a CPU.
-    Auto(Auto),
-    /// This many.
-    Count(#[schemars(range(min = 1, max = 1024))] u32),
-}
-
 /// A duration as written: "500ms", "2s", "1m30s". Fields of this type name their range as `x-duration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("pattern" = crate::config::span::PATTERN, "minLength" = 2))]
@@ -325,12 +301,6 @@ impl Default for Embedder {
 impl Default for Output {
     fn default() -> Self {
         Self { dir: "out".into(), video: true, detections: false, refine: false, trail: Span::from("2s") }
-    }
-}
-
-impl Default for Runtime {
-    fn default() -> Self {
-        Self { threads: Threads::Auto(Auto::Auto), max_wait: Span::from("10ms"), shutdown: Span::from("10s") }
     }
 }
 

@@ -220,7 +220,11 @@ impl Stage for AnalyzeStage {
     fn process(&mut self, flow: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
         let began = Instant::now();
         let stream = flow.stream();
-        let begin = || Lifecycle::new(&self.roster.name(stream), Arc::clone(&self.classes));
+        let begin = || {
+            let lifecycle = Lifecycle::new(&self.roster.name(stream), Arc::clone(&self.classes));
+            let is_live = self.roster.get(stream).is_some_and(|plan| plan.live.is_some());
+            if is_live { lifecycle.of_live() } else { lifecycle }
+        };
         let lifecycle = self.lifecycles.slot(stream).get_or_insert_with(begin);
         let mut events = Vec::new();
         match &flow {
