@@ -9,6 +9,7 @@ use super::{
     raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Threads},
     raw_track::{KnobValue, Track},
     schema::schema,
+    sinks::{Known, sinks},
     span,
     streams::streams,
 };
@@ -29,6 +30,12 @@ pub trait Host {
     fn is_file(&self, path: &Path) -> bool;
     /// Number of CPUs this process may use, >= 1.
     fn cpus(&self) -> usize;
+    /// Whether a file that holds a secret or a certificate can be read and has a sensible length.
+    ///
+    /// Errors: why not, naming the file and nothing of what it holds.
+    fn secret_file(&self, path: &Path) -> Result<(), String> {
+        Err(format!("{}: no such file", path.display()))
+    }
     /// An environment variable.
     fn variable(&self, name: &str) -> Option<String>;
 }
@@ -79,12 +86,15 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
     let classes = models.detector(&raw.detect, &root.key("detect"));
     models.embedder(&raw.embed, &root.key("embed"));
     let track = track(&raw.track, classes, &root.key("track"), &mut faults);
+    let known = Known { streams: &streams, classes, host };
+    let sinks = sinks(&raw.sinks, &root.key("sinks"), &known, &mut faults);
     let plan = Plan {
         streams,
         detect: detect(&raw.detect),
         embed: embed(&raw.embed),
         track,
         output: output(&raw.output),
+        sinks,
         runtime: runtime(&raw.runtime, host),
     };
     (Checked { plan, unusable }, faults)
@@ -157,6 +167,6 @@ fn runtime(raw: &Runtime, host: &dyn Host) -> RuntimePlan {
 }
 
 /// The duration that `raw` says. What says none was reported with the schema's other words and never comes here.
-fn duration(raw: &Span) -> Duration {
+pub(super) fn duration(raw: &Span) -> Duration {
     span::parse(&raw.0).unwrap_or_default()
 }

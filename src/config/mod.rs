@@ -7,19 +7,26 @@
 pub mod check;
 mod conform;
 mod constraint;
+pub mod endpoint;
 pub mod env;
 pub mod fault;
 pub mod host;
 mod locate;
 mod models;
 pub mod plan;
+pub mod plan_sinks;
 pub mod raw;
+pub mod raw_sinks;
+mod raw_sinks_defaults;
 pub mod raw_track;
 pub mod reference;
 pub mod schema;
+pub mod secret;
+mod sinks;
 pub mod span;
 mod streams;
 pub mod suggest;
+pub mod template;
 pub mod yaml;
 pub mod zoo;
 

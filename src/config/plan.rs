@@ -1,5 +1,6 @@
 //! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
 
+use super::plan_sinks::SinksPlan;
 use crate::{geometry::BBox, track::settings::TrackSettings};
 use std::{path::PathBuf, time::Duration};
 
@@ -16,6 +17,8 @@ pub struct Plan {
     pub track: TrackSettings,
     /// Files written for each stream.
     pub output: OutputPlan,
+    /// Where events are delivered to.
+    pub sinks: SinksPlan,
     /// Threads and device.
     pub runtime: RuntimePlan,
 }

@@ -4,7 +4,7 @@
 //! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
-use super::raw_track::Track;
+use super::{raw_sinks::Sinks, raw_track::Track};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,9 @@ pub struct Raw {
     pub track: Track,
     /// What is written.
     pub output: Output,
+    /// Where events are delivered to. Each sink follows the event log with a position of its own, so that one that is
+    /// down gets everything later and holds nobody up.
+    pub sinks: Sinks,
     /// Threads and shutdown.
     pub runtime: Runtime,
 }
@@ -201,6 +204,7 @@ impl Default for Raw {
             embed: Embed::On(Embedder::default()),
             track: Track::default(),
             output: Output::default(),
+            sinks: Sinks::default(),
             runtime: Runtime::default(),
         }
     }
