@@ -30,8 +30,6 @@ pub struct DeliveryPlan {
     pub retry_max: Duration,
     /// Refusals of one event after which it is skipped; `None` never skips.
     pub skip_after: Option<u32>,
-    /// Whether a sink new to the log begins at the log's beginning rather than its end.
-    pub history: bool,
 }
 
 /// One sink.

@@ -27,8 +27,6 @@ pub struct Sinks {
     /// 0 never skips, so that the sink waits. A server that is down, slow or refuses the login loses no event.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub skip_after: u32,
-    /// Whether a sink that is new to the log gets what the log already holds, rather than what happens from now on.
-    pub history: bool,
     /// JSON lines in a file that is rotated.
     #[schemars(length(max = 64))]
     pub jsonl: Vec<JsonlSink>,
@@ -62,7 +60,7 @@ pub struct Common {
     /// Unique among all sinks. The log remembers by it what was delivered.
     #[schemars(length(min = 1, max = 100))]
     pub name: String,
-    /// How an event is written: CloudEvents 1.0 JSON, plain JSON, or after DeepStream's minimal schema.
+    /// How an event is written: CloudEvents 1.0 JSON, or the event alone.
     pub format: Format,
     /// Only these streams, by name; an empty list takes all.
     #[schemars(length(max = 1024), inner(length(min = 1)))]
@@ -87,8 +85,6 @@ pub enum Format {
     /// The event alone.
     #[default]
     Compact,
-    /// DeepStream's minimal schema.
-    DeepStream,
 }
 
 /// Text that must not show. In a file it is a variable: `${NAME}`.
@@ -384,7 +380,6 @@ impl Default for Sinks {
             retry_first: Span::from("200ms"),
             retry_max: Span::from("30s"),
             skip_after: 10,
-            history: false,
             jsonl: Vec::new(),
             stdout: Vec::new(),
             mqtt: Vec::new(),

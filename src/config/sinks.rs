@@ -38,7 +38,6 @@ pub(super) fn sinks(raw: &Sinks, path: &KeyPath, known: &Known<'_>, faults: &mut
         retry_first: duration(&raw.retry_first),
         retry_max: duration(&raw.retry_max),
         skip_after: (raw.skip_after > 0).then_some(raw.skip_after),
-        history: raw.history,
     };
     if delivery.retry_first > delivery.retry_max {
         let problem = format!("{}, which is more than retry_max: {}", raw.retry_first.0, raw.retry_max.0);
