@@ -33,4 +33,6 @@ pub mod eval;
 
 pub mod pipeline;
 
+pub mod serve;
+
 pub mod cli;

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod host;
 mod locate;
 mod models;
+pub mod part;
 pub mod plan;
 pub mod plan_sinks;
 pub mod raw;
