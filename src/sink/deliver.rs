@@ -1,6 +1,9 @@
 //! What a follower and its server's client agree on.
 
-use crate::event::Event;
+use crate::event::{
+    Event,
+    log::{EventLog, Logged},
+};
 use std::time::Duration;
 
 /// An event written in the form its sink asks for.
@@ -10,10 +13,6 @@ pub struct Message {
     pub position: u64,
     /// The event.
     pub event: Event,
-    /// Its type: `track.ended`.
-    pub kind: String,
-    /// The zone it is about.
-    pub zone: Option<String>,
     /// UTF-8 JSON.
     pub payload: Vec<u8>,
 }
@@ -76,21 +75,12 @@ impl Refusal {
     }
 }
 
-/// An event of the log.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Grows from event to event; gaps are possible.
-    pub position: u64,
-    /// The event.
-    pub event: Event,
-}
-
 /// The event log as a follower sees it.
 pub trait Log: Send + Sync {
     /// The events behind `position`, oldest first, at most `limit`.
     ///
     /// Errors: the log cannot be read just now.
-    fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Entry>, String>;
+    fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Logged>, String>;
     /// Up to where a sink has had every event; 0 for a new one.
     fn cursor(&self, sink: &str) -> u64;
     /// Notes that a sink has had everything up to `position`.
@@ -99,4 +89,26 @@ pub trait Log: Send + Sync {
     fn wait_beyond(&self, position: u64, timeout: Duration);
     /// Position of the newest event; 0 before the first.
     fn head(&self) -> u64;
+}
+
+impl Log for EventLog {
+    fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Logged>, String> {
+        Self::read_after(self, position, limit).map_err(|error| error.to_string())
+    }
+
+    fn cursor(&self, sink: &str) -> u64 {
+        Self::cursor(self, sink)
+    }
+
+    fn advance(&self, sink: &str, position: u64) {
+        Self::advance(self, sink, position);
+    }
+
+    fn wait_beyond(&self, position: u64, timeout: Duration) {
+        Self::wait_beyond(self, position, timeout);
+    }
+
+    fn head(&self) -> u64 {
+        Self::head(self)
+    }
 }

@@ -1,11 +1,11 @@
 //! Which events a sink gets, and how they are written.
 
-use super::deliver::{Entry, Message};
+use super::deliver::Message;
 use crate::{
     config::{plan_sinks::FilterPlan, raw_sinks::Format},
-    event::Event,
+    event::{Event, log::Logged},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// A sink's choice of events.
 #[derive(Clone, Debug, Default)]
@@ -18,42 +18,31 @@ impl Filter {
     }
 
     /// The entry as the sink gets it; `None` if it is not for this sink.
-    pub fn message(&self, entry: Entry, format: Format) -> Option<Message> {
-        let Entry { position, event } = entry;
-        let body = serde_json::to_value(&event).unwrap_or_default();
-        let message = |body: Value| {
-            let kind = text(&body, "type").to_owned();
-            let zone = body.get("zone").and_then(Value::as_str).map(str::to_owned);
-            let payload = payload(&event, &kind, &body, format);
-            Message { position, kind, zone, payload, event }
-        };
-        self.accepts(&body).then(|| message(body))
+    pub fn message(&self, entry: Logged, format: Format) -> Option<Message> {
+        let Logged { position, event } = entry;
+        self.accepts(&event).then(|| Message { position, payload: payload(&event, format), event })
     }
 
-    /// Whether the sink gets an event, as JSON.
-    fn accepts(&self, body: &Value) -> bool {
+    /// Whether the sink gets an event.
+    pub fn accepts(&self, event: &Event) -> bool {
         let FilterPlan { streams, types, classes, zones } = &self.0;
-        let kind = text(body, "type");
+        let kind = event.kind();
         let is_type = |wanted: &String| match wanted.strip_suffix(".*") {
             Some(subject) => kind.strip_prefix(subject).is_some_and(|rest| rest.starts_with('.')),
             None => wanted == kind,
         };
-        let inside = |zone: &String| body["zones"].as_array().into_iter().flatten().any(|inside| inside == zone);
-        let in_zone = |wanted: &String| body["zone"] == **wanted || inside(wanted);
-        let is = |key: &str, wanted: &[String]| wanted.is_empty() || wanted.iter().any(|wanted| body[key] == **wanted);
-        is("stream", streams)
-            && is("class", classes)
+        let seen = event.what.seen();
+        let inside = |wanted: &String| seen.is_some_and(|seen| seen.zones.contains(wanted));
+        let in_zone = |wanted: &String| event.what.zone() == Some(wanted) || inside(wanted);
+        (streams.is_empty() || streams.contains(&event.stream))
             && (types.is_empty() || types.iter().any(is_type))
+            && (classes.is_empty() || seen.is_some_and(|seen| classes.contains(&seen.class)))
             && (zones.is_empty() || zones.iter().any(in_zone))
     }
 }
 
-fn text<'a>(body: &'a Value, key: &str) -> &'a str {
-    body[key].as_str().unwrap_or_default()
-}
-
 /// The event as a server gets it.
-fn payload(event: &Event, kind: &str, body: &Value, format: Format) -> Vec<u8> {
+fn payload(event: &Event, format: Format) -> Vec<u8> {
     let written = match format {
         // The event itself keeps the order of its keys.
         Format::Compact => serde_json::to_vec(event),
@@ -61,9 +50,9 @@ fn payload(event: &Event, kind: &str, body: &Value, format: Format) -> Vec<u8> {
             "specversion": "1.0",
             "id": event.id,
             "source": format!("/eyeline/streams/{}", event.stream),
-            "type": format!("eyeline.{kind}"),
+            "type": format!("eyeline.{}", event.kind()),
             "datacontenttype": "application/json",
-            "data": body,
+            "data": event,
         })),
     };
     // Events hold plain values and text keys only: nothing JSON cannot say.
@@ -73,16 +62,30 @@ fn payload(event: &Event, kind: &str, body: &Value, format: Format) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        event::{EventBox, TrackSeen, What},
+        sink::follower::tests::event,
+    };
 
-    fn passes(filter: FilterPlan, body: Value) -> bool {
-        Filter::new(filter).accepts(&body)
+    fn entered(zone: &str, inside: &[&str]) -> Event {
+        let bbox = EventBox { left: 0.0, top: 0.0, width: 1.0, height: 1.0 };
+        let seen = TrackSeen {
+            track: 1,
+            class: "person".into(),
+            score: 0.5,
+            bbox,
+            bbox_norm: bbox,
+            zones: inside.iter().map(|zone| zone.to_string()).collect(),
+            speed_mps: None,
+            embedding: None,
+        };
+        Event { what: What::ZoneEntered { seen, zone: zone.into(), occupancy: 1 }, ..event("gate", 0) }
     }
 
     #[test]
     fn a_filter_asks_for_stream_type_class_and_zone() {
         let list = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
-        let body =
-            json!({"stream": "gate", "type": "zone.entered", "class": "person", "zone": "door", "zones": ["hall"]});
+        let event_in_zone = entered("door", &["hall"]);
         let none = FilterPlan::default;
         let cases = [
             (none(), true),
@@ -100,8 +103,8 @@ mod tests {
             (FilterPlan { streams: list(&["gate"]), classes: list(&["car"]), ..none() }, false),
         ];
         for (filter, expected) in cases {
-            assert_eq!(passes(filter.clone(), body.clone()), expected, "{filter:?}");
+            assert_eq!(Filter::new(filter.clone()).accepts(&event_in_zone), expected, "{filter:?}");
         }
-        assert!(!passes(FilterPlan { classes: list(&["person"]), ..none() }, json!({"type": "stream.started"})));
+        assert!(!Filter::new(FilterPlan { classes: list(&["person"]), ..none() }).accepts(&event("gate", 0)));
     }
 }

@@ -137,7 +137,7 @@ impl KafkaSink {
         for (index, (message, topic)) in messages.iter().zip(&topics).enumerate() {
             let headers = OwnedHeaders::new()
                 .insert(Header { key: "id", value: Some(message.event.id.as_str()) })
-                .insert(Header { key: "type", value: Some(message.kind.as_str()) });
+                .insert(Header { key: "type", value: Some(message.event.kind()) });
             let record = BaseRecord::with_opaque_to(topic, index)
                 .key(message.event.stream.as_str())
                 .payload(message.payload.as_slice())
@@ -154,7 +154,7 @@ impl KafkaSink {
         let fit = |text: &str| text.chars().map(|c| if fits(c) { c } else { '_' }).collect::<String>();
         self.plan.topic.render(|part| match part {
             Part::Stream => fit(&message.event.stream),
-            _ => fit(&message.kind),
+            _ => fit(message.event.kind()),
         })
     }
 

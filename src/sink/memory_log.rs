@@ -1,7 +1,7 @@
 //! An event log in memory, for tests of followers and of servers.
 
-use super::deliver::{Entry, Log};
-use crate::event::Event;
+use super::deliver::Log;
+use crate::event::{Event, log::Logged};
 use std::{
     collections::HashMap,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -34,10 +34,10 @@ impl MemoryLog {
 }
 
 impl Log for MemoryLog {
-    fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Entry>, String> {
+    fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Logged>, String> {
         let inner = self.inner();
         let entries = inner.events.iter().zip(1..).skip(position as usize).take(limit);
-        Ok(entries.map(|(event, position)| Entry { position, event: event.clone() }).collect())
+        Ok(entries.map(|(event, position)| Logged { position, event: event.clone() }).collect())
     }
 
     fn cursor(&self, sink: &str) -> u64 {

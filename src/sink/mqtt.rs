@@ -82,12 +82,12 @@ impl MqttSink {
         for (index, message) in messages.iter().enumerate() {
             let fill = |part| match part {
                 Part::Stream => level(&message.event.stream),
-                Part::Type => level(&message.kind),
-                Part::Zone => level(message.zone.as_deref().unwrap_or_default()),
+                Part::Type => level(message.event.kind()),
+                Part::Zone => level(message.event.what.zone().unwrap_or_default()),
             };
             let event = |topic, retain| Publication { topic, payload: message.payload.clone(), retain };
             units.push(Unit { publication: event(self.plan.topic.render(fill), false), message: index });
-            if let Some(state) = self.plan.zone_state.as_ref().filter(|_| message.zone.is_some()) {
+            if let Some(state) = self.plan.zone_state.as_ref().filter(|_| message.event.what.zone().is_some()) {
                 units.push(Unit { publication: event(state.render(fill), true), message: index });
             }
         }

@@ -116,7 +116,7 @@ impl NatsSink {
     fn subject(&self, message: &Message) -> String {
         self.plan.subject.render(|part| match part {
             Part::Stream => word(&message.event.stream),
-            _ => message.kind.clone(),
+            _ => message.event.kind().to_owned(),
         })
     }
 

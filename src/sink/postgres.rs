@@ -71,7 +71,7 @@ impl PostgresSink {
         let ids = texts(|message| &message.event.id);
         let streams = texts(|message| &message.event.stream);
         let sequences: Vec<i64> = messages.iter().map(|message| message.event.sequence as i64).collect();
-        let kinds = texts(|message| &message.kind);
+        let kinds = texts(|message| message.event.kind());
         let payloads = texts(|message| std::str::from_utf8(&message.payload).unwrap_or_default());
         let inserted = session.client.execute(&session.insert, &[&ids, &streams, &sequences, &kinds, &payloads]).await;
         inserted.map(|_| ()).map_err(|error| {

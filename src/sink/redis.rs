@@ -65,14 +65,14 @@ impl RedisSink {
         for message in messages {
             let key = self.plan.key.render(|part| match part {
                 Part::Stream => message.event.stream.clone(),
-                _ => message.kind.clone(),
+                _ => message.event.kind().to_owned(),
             });
             let add = pipe.cmd("XADD").arg(key);
             if let Some(max_len) = self.plan.max_len {
                 add.arg("MAXLEN").arg("~").arg(max_len);
             }
             add.arg("*").arg("id").arg(&message.event.id).arg("stream").arg(&message.event.stream);
-            add.arg("type").arg(&message.kind).arg("data").arg(&message.payload).ignore();
+            add.arg("type").arg(message.event.kind()).arg("data").arg(&message.payload).ignore();
         }
         pipe.query(connection)
     }

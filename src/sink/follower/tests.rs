@@ -3,11 +3,8 @@
 use super::*;
 use crate::{
     config::plan_sinks::FilterPlan,
-    event::{Event, What},
-    sink::{
-        deliver::{Entry, Refusal},
-        memory_log::MemoryLog,
-    },
+    event::{Clock, Event, What, log::Logged},
+    sink::{deliver::Refusal, memory_log::MemoryLog},
 };
 use std::sync::Mutex;
 
@@ -19,13 +16,15 @@ pub fn event(stream: &str, sequence: u64) -> Event {
         sequence,
         frame: sequence,
         time_seconds: sequence as f64,
-        what: What::StreamStarted { width: 1, height: 1, fps: None },
+        captured_at: None,
+        clock: Clock::File,
+        what: What::StreamRecovered { outage_seconds: 0.0 },
     }
 }
 
 /// The same as a sink gets it.
 pub fn message(stream: &str, sequence: u64) -> Message {
-    let entry = Entry { position: sequence + 1, event: event(stream, sequence) };
+    let entry = Logged { position: sequence + 1, event: event(stream, sequence) };
     Filter::default().message(entry, Format::Compact).unwrap()
 }
 
