@@ -235,6 +235,7 @@ impl Bench {
             max_batch: self.max_batch,
             embed: None,
             tracker: Box::new(|_, _| Box::new(SameTrack)),
+            camera: None,
             records: Box::new(move |stream, _| {
                 let gate = gates.lock().unwrap()[stream.index()].take();
                 let fails_at = self.fails_at[stream.index()];

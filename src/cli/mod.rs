@@ -10,11 +10,17 @@ mod track;
 mod tune;
 
 #[cfg(feature = "line")]
+mod delivery;
+#[cfg(feature = "line")]
 pub mod execute;
+#[cfg(feature = "line")]
+mod models;
 #[cfg(feature = "line")]
 mod process;
 #[cfg(feature = "line")]
 mod progress;
+#[cfg(feature = "line")]
+mod redraw;
 #[cfg(feature = "line")]
 mod run;
 #[cfg(feature = "line")]
@@ -47,6 +53,8 @@ enum Command {
     Process(process::ProcessArgs),
     #[cfg(feature = "line")]
     Run(run::RunArgs),
+    #[cfg(feature = "line")]
+    Models(models::ModelsArgs),
     Check(check::CheckArgs),
     Schema(schema::SchemaArgs),
     Track(track::TrackArgs),
@@ -74,6 +82,8 @@ pub fn main() -> ExitCode {
         Command::Process(args) => process::run(&args, &session),
         #[cfg(feature = "line")]
         Command::Run(args) => run::run(&args, &session),
+        #[cfg(feature = "line")]
+        Command::Models(args) => models::run(&args, &session),
         Command::Check(args) => check::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Track(args) => track::run(&args),

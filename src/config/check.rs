@@ -1,19 +1,24 @@
 //! Raw -> Plan: what a file means, and every fault the schema cannot see. Pure: asks the machine only through `Host`.
 
 use super::{
+    api::api,
     conform::conform,
     env::Lookup,
     fault::{Fault, Faults, KeyPath},
-    models::{Classes, Models},
+    models::{Classes, Models, NO_EMBEDDER},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
-    raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Threads},
+    raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Suppress, Threads},
     raw_track::{KnobValue, Track},
     schema::schema,
     sinks::{Known, sinks},
     span,
     streams::streams,
 };
-use crate::track::settings::{Algorithm, Knob, TrackSettings};
+use crate::{
+    detect::nms::Scope,
+    preprocess::camera_motion::CameraMotion,
+    track::settings::{Algorithm, Knob, TrackSettings},
+};
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -84,7 +89,7 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
     let (streams, unusable) = streams(&raw.streams, &root.key("streams"), host, &mut faults);
     let mut models = Models { host, faults: &mut faults };
     let classes = models.detector(&raw.detect, &root.key("detect"));
-    models.embedder(&raw.embed, &root.key("embed"));
+    models.embedder(&raw.embed, classes, &root.key("embed"));
     let track = track(&raw.track, classes, &root.key("track"), &mut faults);
     let known = Known { streams: &streams, classes, host };
     let sinks = sinks(&raw.sinks, &root.key("sinks"), &known, &mut faults);
@@ -93,14 +98,16 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
         detect: detect(&raw.detect),
         embed: embed(&raw.embed),
         track,
+        camera_motion: camera_motion(&raw.track),
         output: output(&raw.output),
         sinks,
+        api: api(&raw.api, &root.key("api"), host, &mut faults),
         runtime: runtime(&raw.runtime, host),
     };
     (Checked { plan, unusable }, faults)
 }
 
-fn detect(raw: &Detect) -> DetectPlan {
+pub(super) fn detect(raw: &Detect) -> DetectPlan {
     DetectPlan {
         model: raw.model.clone(),
         input_px: match raw.input_px {
@@ -109,7 +116,13 @@ fn detect(raw: &Detect) -> DetectPlan {
         },
         classes: raw.classes.clone(),
         min_score: raw.min_score as f32,
+        min_score_by_class: raw.min_score_by_class.iter().map(|(name, score)| (name.clone(), *score as f32)).collect(),
         max_iou: raw.max_iou as f32,
+        suppress: match raw.suppress {
+            Suppress::WithinClass => Scope::WithinClass,
+            Suppress::AcrossClasses => Scope::AcrossClasses,
+        },
+        max_detections: raw.max_detections as usize,
         max_batch: raw.max_batch as usize,
     }
 }
@@ -119,10 +132,15 @@ fn embed(raw: &Embed) -> Option<EmbedPlan> {
         Embed::Off(_) => None,
         Embed::On(raw) => Some(EmbedPlan {
             model: raw.model.clone(),
+            by_class: raw.by_class.iter().map(|(class, model)| (class.clone(), embedder_of_class(model))).collect(),
             min_score: raw.min_score as f32,
             max_batch: raw.max_batch as usize,
         }),
     }
+}
+
+fn embedder_of_class(model: &str) -> Option<String> {
+    (model != NO_EMBEDDER).then(|| model.to_owned())
 }
 
 fn track(raw: &Track, classes: Option<Classes<'_>>, path: &KeyPath, faults: &mut Vec<Fault>) -> TrackSettings {
@@ -147,11 +165,19 @@ fn track(raw: &Track, classes: Option<Classes<'_>>, path: &KeyPath, faults: &mut
     settings
 }
 
+/// Our own tracker alone knows what to do with it; the others are as their authors left them. A word that is none was
+/// reported with the schema's other words.
+fn camera_motion(raw: &Track) -> CameraMotion {
+    let used = raw.algorithm == Algorithm::Eyeline.name();
+    if used { raw.camera_motion.parse().unwrap_or_default() } else { CameraMotion::Off }
+}
+
 fn output(raw: &Output) -> OutputPlan {
     OutputPlan {
         dir: PathBuf::from(&raw.dir),
         video: raw.video,
         detections: raw.detections,
+        refine: raw.refine,
         trail: duration(&raw.trail),
     }
 }

@@ -327,7 +327,7 @@ pub struct RedisSink {
 }
 
 /// An HTTP server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(title = "sink", transform = name_example("hook"), extend("required" = ["name", "url"], "additionalProperties" = false))]
 pub struct WebhookSink {

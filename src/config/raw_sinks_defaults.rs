@@ -4,7 +4,7 @@ use super::{
     raw::Span,
     raw_sinks::{
         Common, JsonlSink, KafkaSink, Login, MqttProtocol, MqttSink, NatsSink, PostgresSink, RedisSink, SaslMechanism,
-        SecretText, Tls, WebhookSink,
+        SecretText, Tls,
     },
 };
 
@@ -71,20 +71,6 @@ impl Default for RedisSink {
             key: "eyeline".into(),
             max_len: 100_000,
             login: Login::default(),
-            tls: Tls::default(),
-        }
-    }
-}
-
-impl Default for WebhookSink {
-    fn default() -> Self {
-        Self {
-            common: Common::default(),
-            url: String::new(),
-            secret: SecretText::default(),
-            secret_file: String::new(),
-            token: SecretText::default(),
-            token_file: String::new(),
             tls: Tls::default(),
         }
     }

@@ -3,7 +3,10 @@
 pub mod heads;
 #[cfg(feature = "torch")]
 mod load;
+pub mod match_head;
 pub mod nms;
+#[cfg(feature = "torch")]
+mod outputs;
 pub mod scripted;
 #[cfg(all(feature = "torch", feature = "opencv"))]
 pub mod torch;

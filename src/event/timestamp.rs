@@ -80,7 +80,7 @@ fn parse(text: &str) -> Option<Timestamp> {
     let mut parts = clock.splitn(3, ':').map(digits);
     let (hour, minute) = (within(parts.next()??, 23)?, within(parts.next()??, 59)?);
     let second = within(parts.next()??, 60)?;
-    let millis = digits(&format!("{fraction:0<3}").get(..3)?.to_owned())?;
+    let millis = digits(format!("{fraction:0<3}").get(..3)?)?;
     digits(fraction).or(fraction.is_empty().then_some(0))?;
     let offset_minutes = match offset.get(1..).filter(|rest| !rest.is_empty()) {
         None => 0,

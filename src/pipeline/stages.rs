@@ -9,9 +9,9 @@ use super::{
 use crate::{
     analyze::lifecycle::Lifecycle,
     detect::{Detection, Detector},
-    embed::{Embedder, Embedding},
+    embed::{Crop, Embedder, Embedding},
     frame::{Frame, StreamId},
-    geometry::BBox,
+    preprocess::camera_motion::MeasureCamera,
     sink::{Recorder, SinkError},
     source::SourceInfo,
     track::{Observations, Track, Tracker},
@@ -62,9 +62,12 @@ impl Stage for EmbedStage {
         let began = Instant::now();
         let items: Vec<&Detected> = batch.iter().filter_map(Flow::data).collect();
         let worth = |d: &Detection| d.score >= self.min_score;
-        let crops: Vec<(&Frame, BBox)> = items
+        let crops: Vec<Crop<'_>> = items
             .iter()
-            .flat_map(|item| item.detections.iter().filter(|d| worth(d)).map(|d| (&item.frame, d.bbox)))
+            .flat_map(|item| {
+                let worth = item.detections.iter().filter(|d| worth(d));
+                worth.map(|d| Crop { frame: &item.frame, bbox: d.bbox, class: d.class })
+            })
             .collect();
         let mut embeddings = Vec::with_capacity(crops.len());
         let mut part: Vec<Option<Embedding>> = Vec::new();
@@ -99,23 +102,60 @@ impl Stage for NoEmbedStage {
 /// Makes the tracker of a stream once its frame rate is known.
 pub type BuildTracker = Box<dyn Fn(StreamId, &SourceInfo) -> Box<dyn Tracker> + Send>;
 
-/// Follows each stream with a tracker of its own.
+/// Makes what measures the motion of one stream's camera.
+pub type BuildCamera = Box<dyn Fn(StreamId) -> Box<dyn MeasureCamera> + Send>;
+
+/// Follows each stream with a tracker of its own, and its camera where that is wanted.
 pub(super) struct TrackStage {
-    pub build: BuildTracker,
-    pub trackers: Vec<Option<Box<dyn Tracker>>>,
-    pub stats: Arc<Stats>,
+    build: BuildTracker,
+    build_camera: Option<BuildCamera>,
+    followers: Vec<Option<Follower>>,
+    stats: Arc<Stats>,
+}
+
+/// What follows one stream.
+struct Follower {
+    tracker: Box<dyn Tracker>,
+    camera: Option<Box<dyn MeasureCamera>>,
+}
+
+impl Follower {
+    /// How the camera moved since the frame before. A picture that cannot be measured is a fault of the program or of
+    /// the machine's memory; the stream goes on without.
+    fn camera_motion(&mut self, item: &Embedded) -> Option<[f32; 6]> {
+        let measured = self.camera.as_mut()?.measure(&item.frame, &item.detections);
+        measured.unwrap_or_else(|fault| {
+            let seq = item.frame.meta.seq;
+            tracing::warn!(frame = seq, %fault, "camera motion is not measured any more");
+            self.camera = None;
+            None
+        })
+    }
 }
 
 impl TrackStage {
+    /// A stage that follows `streams` streams, none of which has begun.
+    pub fn new(build: BuildTracker, build_camera: Option<BuildCamera>, streams: usize, stats: &Arc<Stats>) -> Self {
+        let followers = (0..streams).map(|_| None).collect();
+        Self { build, build_camera, followers, stats: Arc::clone(stats) }
+    }
+
+    /// Makes what follows a stream.
+    fn follower(&self, stream: StreamId, info: &SourceInfo) -> Follower {
+        let camera = self.build_camera.as_ref().map(|build| build(stream));
+        Follower { tracker: (self.build)(stream, info), camera }
+    }
+
     fn follow(&mut self, item: Embedded) -> Tracked {
         let began = Instant::now();
-        let Embedded { frame, detections, embeddings } = item;
         let mut tracks: Vec<Track> = Vec::new();
-        if let Some(tracker) = &mut self.trackers[frame.meta.stream.index()] {
-            let seen =
-                Observations { at: frame.meta.pts, detections: &detections, embeddings: &embeddings, camera: None };
-            tracker.update(&seen, &mut tracks);
+        if let Some(follower) = &mut self.followers[item.frame.meta.stream.index()] {
+            let camera = follower.camera_motion(&item);
+            let Embedded { frame, detections, embeddings } = &item;
+            let seen = Observations { at: frame.meta.pts, detections, embeddings, camera };
+            follower.tracker.update(&seen, &mut tracks);
         }
+        let Embedded { frame, detections, .. } = item;
         self.stats.stream(frame.meta.stream).record(Stretch::Track, &frame.meta, began.elapsed());
         Tracked { frame, detections, tracks }
     }
@@ -129,11 +169,14 @@ impl Stage for TrackStage {
         for flow in batch {
             match &flow {
                 Flow::Data(_) => {}
-                Flow::Epoch { stream, info, .. } => match &mut self.trackers[stream.index()] {
-                    Some(tracker) => tracker.restart_motion(),
-                    none => *none = Some((self.build)(*stream, info)),
+                Flow::Epoch { stream, info, .. } => match &mut self.followers[stream.index()] {
+                    Some(Follower { tracker, camera }) => {
+                        tracker.restart_motion();
+                        camera.iter_mut().for_each(|camera| camera.restart());
+                    }
+                    None => self.followers[stream.index()] = Some(self.follower(*stream, info)),
                 },
-                Flow::EndOfStream { stream, .. } => self.trackers[stream.index()] = None,
+                Flow::EndOfStream { stream, .. } => self.followers[stream.index()] = None,
             }
             out.send(flow.map(|item| self.follow(item)))?;
         }

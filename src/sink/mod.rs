@@ -5,6 +5,8 @@
 
 #[cfg(feature = "delivery")]
 pub mod backoff;
+#[cfg(feature = "opencv")]
+pub mod canvas;
 #[cfg(feature = "delivery")]
 pub mod deliver;
 #[cfg(feature = "delivery")]
@@ -17,6 +19,8 @@ pub mod jsonl;
 #[cfg(feature = "delivery")]
 mod kafka;
 pub mod lines;
+#[cfg(feature = "delivery")]
+pub mod logged;
 #[cfg(feature = "delivery")]
 pub mod memory_log;
 pub mod mot;
@@ -31,11 +35,14 @@ mod online;
 #[cfg(feature = "opencv")]
 pub mod overlay;
 pub mod palette;
+#[cfg(all(feature = "gst", feature = "opencv"))]
+pub mod picture_video;
 pub mod placement;
 #[cfg(feature = "delivery")]
 mod postgres;
 #[cfg(feature = "delivery")]
 mod redis;
+pub mod refined;
 #[cfg(feature = "delivery")]
 mod rotating;
 #[cfg(feature = "delivery")]

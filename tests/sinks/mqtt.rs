@@ -27,7 +27,7 @@ fn mosquitto(folder: &Path, port: u16, how: &How<'_>) -> Command {
     assert!(made.expect("mosquitto_passwd").success());
     let mut config = format!(
         "listener {port} 127.0.0.1\npassword_file {}\npersistence true\npersistence_location {}/\n\
-         autosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\nmessage_size_limit 20000\nuser root\n",
+         autosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\nmax_packet_size 20000\nuser root\n",
         passwords.display(),
         folder.display()
     );

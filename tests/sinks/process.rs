@@ -46,10 +46,6 @@ impl Server {
         Self { port: free_port(), folder, prepare, child: None }
     }
 
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Starts it on what it left behind; returns once it takes connections.
     pub fn start(&mut self, how: How<'_>) {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("log");
@@ -106,7 +102,7 @@ impl Server {
         let ids = children.split_whitespace().map(str::to_owned).chain([id.to_string()]);
         // An orderly end is the head's own business.
         let ids: Vec<String> = if name == "INT" { vec![id.to_string()] } else { ids.collect() };
-        let sent = Command::new("kill").args(["-s", name]).args(&ids).status().expect("kill");
+        let sent = Command::new("kill").args(["-s", name]).args(&ids).stderr(Stdio::null()).status().expect("kill");
         assert!(sent.success() || name == "KILL", "kill -s {name} {ids:?}");
     }
 }

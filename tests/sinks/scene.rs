@@ -51,7 +51,8 @@ pub struct Scene {
     pub log: EventLog,
     pub followers: Followers,
     sequences: HashMap<&'static str, u64>,
-    folder: TempDir,
+    /// Last: the log within is closed before it goes.
+    _folder: TempDir,
 }
 
 impl Scene {
@@ -60,11 +61,7 @@ impl Scene {
         let folder = tempfile::tempdir().expect("temporary folder");
         let log = EventLog::open(LogSettings::at(&folder.path().join("events.sqlite"))).expect("a log");
         let followers = Followers::start(&plan(sinks), Arc::new(log.clone())).expect("threads");
-        Self { log, followers, sequences: HashMap::new(), folder }
-    }
-
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+        Self { log, followers, sequences: HashMap::new(), _folder: folder }
     }
 
     /// Appends a burst of events of both streams by turns.
