@@ -31,6 +31,7 @@ const WORDS: [&str; 23] = [
     "type",
     "writeOnly",
     "x-duration",
+    "x-secret",
 ];
 
 /// The alternatives of a node; the node itself if it has none.

@@ -4,7 +4,7 @@
 //! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
-use super::{raw_api::Api, raw_camera::Camera, raw_runtime::Runtime, raw_track::Track};
+use super::{raw_api::Api, raw_camera::Camera, raw_runtime::Runtime, raw_sinks::Sinks, raw_track::Track};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
@@ -28,6 +28,9 @@ pub struct Raw {
     pub track: Track,
     /// What is written.
     pub output: Output,
+    /// Where events are delivered to. Each sink follows the event log with a position of its own, so that one that is
+    /// down gets everything later and holds nobody up.
+    pub sinks: Sinks,
     /// HTTP interface, its page, and RTSP restreaming.
     pub api: Api,
     /// Threads, device, precision and shutdown.
@@ -250,6 +253,7 @@ impl Default for Raw {
             embed: Embed::On(Embedder::default()),
             track: Track::default(),
             output: Output::default(),
+            sinks: Sinks::default(),
             api: Api::default(),
             runtime: Runtime::default(),
         }
