@@ -152,8 +152,17 @@ fn a_camera_is_added_watched_lost_found_paused_and_removed() {
     }
     cameras.add("Back door", StreamState::Connecting);
     cameras.turn("Loading bay", StreamState::Lost);
-    let what = What::StreamStarted { width: 320, height: 180, fps: Some(15.0) };
-    let event = Event { id: "a/0".into(), stream: "Car park".into(), sequence: 0, frame: 0, time_seconds: 0.0, what };
+    let what = What::StreamStarted { width: 320, height: 180, fps: Some(15.0), models: Vec::new() };
+    let event = Event {
+        id: "a/0".into(),
+        stream: "Car park".into(),
+        sequence: 0,
+        frame: 0,
+        time_seconds: 0.0,
+        captured_at: None,
+        clock: eyeline::event::Clock::File,
+        what,
+    };
     browser.until("document.querySelectorAll('.tile').length === 5", "cameras added elsewhere appear");
     cameras.tell(News::Event(Arc::new(event)));
     browser.until("document.querySelector('#events .what')?.textContent === 'Stream started'", "the event");
@@ -188,7 +197,7 @@ fn a_camera_is_added_watched_lost_found_paused_and_removed() {
 
     browser.open("about:blank");
     while cameras.line.is_watched("Car park") {
-        thread::yield_now();
+        thread::sleep(FRAME_INTERVAL);
     }
 }
 
