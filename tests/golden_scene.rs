@@ -4,10 +4,11 @@
 //! After a change that is meant to change it: `EYELINE_BLESS=1 cargo test --test golden_scene`, and read the difference.
 
 use eyeline::{
+    config::plan::StreamPlan,
     detect::{Detection, scripted::ScriptedDetector},
     frame::{FrameMeta, ImageSize, StreamId},
     geometry::BBox,
-    pipeline::{self, Feed, Parts},
+    pipeline::{self, Feed, Lifetime, Parts, Roster},
     sink::{Recorder, jsonl::JsonlEvents, mot::MotFile},
     source::synthetic::{Scene, SyntheticOpener},
     track::{self, TrackIds, settings::TrackSettings},
@@ -56,7 +57,10 @@ fn run(folder: &Path) {
     };
     let parts = Parts {
         feeds: played.clone().into_iter().enumerate().map(opener).collect(),
-        names: vec!["crossing".to_owned(), "hidden".to_owned()],
+        roster: Roster::new(["crossing", "hidden"].map(|name| StreamPlan::recording(name, "scene"))),
+        cameras: Vec::new(),
+        lifetime: Lifetime::Streams,
+        max_wait: Duration::ZERO,
         detector: Box::new(ScriptedDetector::new(
             &["person"],
             Box::new(move |meta| detections(&played[meta.stream.index()], meta)),

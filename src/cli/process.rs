@@ -1,7 +1,10 @@
 //! `eyeline process VIDEO...`: the short form for recordings. Fills in the same `Raw` a YAML file would, so that the same
 //! checks speak.
 
-use super::{Session, execute};
+use super::{
+    Session,
+    execute::{self, Extras},
+};
 use crate::config::{
     self,
     host::ThisMachine,
@@ -108,7 +111,7 @@ impl ProcessArgs {
 /// Checks the arguments and runs them.
 pub fn run(args: &ProcessArgs, session: &Session) -> anyhow::Result<ExitCode> {
     match config::check::plan(&args.raw(), &ThisMachine) {
-        Ok(checked) => execute::execute(checked, session),
+        Ok(checked) => execute::execute(checked, session, &Extras::default()),
         Err(faults) => {
             for fault in &faults.0 {
                 eprintln!("eyeline: {fault}");

@@ -1,7 +1,10 @@
 //! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
 
+use super::schedule::Schedule;
+pub use super::{raw_camera::Transport, secret::Secret};
 use crate::{
-    detect::nms::Scope, geometry::BBox, preprocess::camera_motion::CameraMotion, track::settings::TrackSettings,
+    detect::nms::Scope, geometry::BBox, preprocess::camera_motion::CameraMotion, source::address::Address,
+    track::settings::TrackSettings,
 };
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
@@ -62,12 +65,88 @@ pub struct TlsFiles {
 pub struct StreamPlan {
     /// Unique name; also the folder its output goes to.
     pub name: String,
-    /// Video file.
+    /// Video file; empty where the stream is a camera.
     pub file: PathBuf,
     /// How many times the file is played, as one stream.
     pub repeat: u32,
+    /// How a live stream is played; `None` for a recording.
+    pub live: Option<LivePlan>,
+    /// Which detections count.
+    pub filter: FilterPlan,
     /// Zones drawn on the overlay.
     pub zones: Vec<ZonePlan>,
+}
+
+impl StreamPlan {
+    /// A recording with every setting at its default.
+    pub fn recording(name: &str, file: impl Into<PathBuf>) -> Self {
+        let (live, filter, zones) = (None, FilterPlan::default(), Vec::new());
+        Self { name: name.to_owned(), file: file.into(), repeat: 1, live, filter, zones }
+    }
+
+    /// Where its frames come from, without credentials.
+    pub fn address(&self) -> String {
+        let camera = self.live.as_ref().and_then(|live| live.camera.as_ref());
+        camera.map_or_else(|| self.file.display().to_string(), |camera| camera.address.to_string())
+    }
+}
+
+/// Which detections of one stream count.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FilterPlan {
+    /// Class names to keep; empty keeps all.
+    pub classes: Vec<String>,
+    /// Detections below are dropped, 0..=1.
+    pub min_score: f32,
+}
+
+/// How a live stream is played.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LivePlan {
+    /// The camera; `None` plays the stream's file over and over at its own speed.
+    pub camera: Option<CameraPlan>,
+    /// Whether it is connected from the start.
+    pub enabled: bool,
+    /// Most frames a second that are looked at.
+    pub max_fps: Option<f64>,
+    /// Weight of its share of the frames under overload, >= 1.
+    pub priority: u32,
+    /// When it is connected.
+    pub schedule: Schedule,
+    /// How long the first frame may take before a connection is given up.
+    pub connect_timeout: Duration,
+    /// How long frames may stay away before a connection is given up; `None` follows the frame rate.
+    pub stall_timeout: Option<Duration>,
+    /// Longest pause between two attempts to connect.
+    pub max_backoff: Duration,
+}
+
+/// How a camera is reached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CameraPlan {
+    /// Where it is; may hold a login of its own.
+    pub address: Address,
+    /// User to log in with; empty for none.
+    pub user: String,
+    /// Password to log in with.
+    pub password: Option<Secret>,
+    /// What RTSP carries the video in.
+    pub transport: Transport,
+    /// How long RTSP packets may wait for earlier ones.
+    pub jitter: Duration,
+    /// How a certificate is checked.
+    pub trust: Trust,
+}
+
+/// Which certificates of rtsps:// and https:// are good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Those that the system's authorities vouch for.
+    System,
+    /// Those that the authorities in this file (PEM) vouch for.
+    File(PathBuf),
+    /// All: whoever stands between can look and change.
+    Anything,
 }
 
 /// A named polygon.
@@ -213,6 +292,8 @@ pub struct RuntimePlan {
     pub device: DeviceChoice,
     /// In which floats they compute.
     pub precision: PrecisionChoice,
+    /// How long a live stream's frame may wait for those of others.
+    pub max_wait: Duration,
     /// How long an orderly shutdown may take before the process gives up.
     pub shutdown: Duration,
 }

@@ -17,6 +17,9 @@ pub struct Runtime {
     /// next to no accuracy, see models/README.md.
     #[schemars(extend("enum" = ["auto", "fp32", "bf16", "fp16"]))]
     pub precision: String,
+    /// How long a live stream's frame may wait for those of others to share an inference with.
+    #[schemars(extend("x-duration" = ["0s", "1s"]))]
+    pub max_wait: Span,
     /// How long an orderly shutdown may take before the process gives up.
     #[schemars(extend("x-duration" = ["1s", "10m"]))]
     pub shutdown: Span,
@@ -38,6 +41,7 @@ impl Default for Runtime {
             threads: Threads::Auto(Auto::Auto),
             device: "auto".into(),
             precision: "auto".into(),
+            max_wait: Span::from("10ms"),
             shutdown: Span::from("10s"),
         }
     }
