@@ -95,11 +95,11 @@ fn each_fault_says_where_what_and_what_to_do() {
         ("detect: {min_scor: 0.5}", "3:10: detect.min_scor: unknown key; did you mean min_score?"),
         (
             "detect: {threshold: 0.5}",
-            "3:10: detect.threshold: unknown key; known keys: model, input_px, classes, min_score, max_iou, max_batch",
+            "3:10: detect.threshold: unknown key; known keys: model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, max_detections, max_batch",
         ),
         (
             "detect: {1: 2}",
-            "3:10: detect.1: unknown key; known keys: model, input_px, classes, min_score, max_iou, max_batch",
+            "3:10: detect.1: unknown key; known keys: model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, max_detections, max_batch",
         ),
         (
             "min_score: 0.5",
@@ -261,7 +261,7 @@ detect:
 
 #[test]
 fn files_that_are_no_pipeline_at_all() {
-    let mapping = "version, streams, detect, embed, track, output, runtime";
+    let mapping = "version, streams, detect, embed, track, output, api, runtime";
     let cases = [
         ("", format!("1:1: no value, expected a mapping with {mapping}")),
         ("just text", format!("1:1: \"just text\", expected a mapping with {mapping}")),
