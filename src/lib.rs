@@ -9,6 +9,8 @@
 pub mod config;
 pub mod frame;
 pub mod geometry;
+#[cfg(any(feature = "delivery", feature = "serve"))]
+mod jpeg;
 pub mod time;
 
 pub mod source;

@@ -3,9 +3,12 @@
 //!
 //! After a change that is meant to change it: `EYELINE_BLESS=1 cargo test --test golden_scene`, and read the difference.
 
+mod json_schema;
+
 use eyeline::{
     config::plan::StreamPlan,
     detect::{Detection, scripted::ScriptedDetector},
+    event::payload::Format,
     frame::{FrameMeta, ImageSize, StreamId},
     geometry::BBox,
     pipeline::{self, Feed, Lifetime, Parts, Roster},
@@ -13,6 +16,7 @@ use eyeline::{
     source::synthetic::{Scene, SyntheticOpener},
     track::{self, TrackIds, settings::TrackSettings},
 };
+use json_schema::Checker;
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 const SIZE: ImageSize = ImageSize { width: 640, height: 480 };
@@ -101,5 +105,16 @@ fn the_scene_is_told_as_recorded_to_the_byte() {
                 assert!(recorded == got, "{file} is not what was recorded; see this file's head");
             }
         }
+    }
+}
+
+#[test]
+fn every_event_of_the_scene_is_as_its_schema_says() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    run(folder.path());
+    let checker = Checker::of(Format::Compact);
+    for name in ["crossing", "hidden"] {
+        let text = fs::read_to_string(folder.path().join(format!("scene_{name}.events.jsonl"))).expect("written");
+        text.lines().for_each(|line| checker.assert_sound(line.as_bytes()));
     }
 }

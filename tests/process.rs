@@ -2,8 +2,11 @@
 #![cfg(feature = "line")]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod json_schema;
 mod support;
 
+use eyeline::event::payload::Format;
+use json_schema::Checker;
 use serde_json::Value;
 use std::{
     fs,
@@ -85,6 +88,8 @@ fn every_promised_file_is_written_and_agrees_with_the_others() {
     assert_eq!(summary["models"][0]["sha256"].as_str().unwrap().len(), 64);
 
     let events = json_lines(&dir.join("events.jsonl"));
+    let checker = Checker::of(Format::Compact);
+    events.iter().for_each(|event| assert_eq!(checker.faults(event), [""; 0]));
     assert_eq!(kind(&events[0]), "stream.started");
     assert_eq!(kind(events.last().unwrap()), "stream.ended");
     let of = |wanted: &str| events.iter().filter(|e| kind(e) == wanted).count();

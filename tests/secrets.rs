@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     path::Path,
     thread,
     time::Instant,
@@ -28,6 +28,8 @@ const WRONG: &str = "wr0ng&pass+word=2";
 const REFUSED: &str = "nobody:listens#3";
 const QUERY: &str = "query-s3cret-4/x";
 const TOKEN: &str = "api-t0ken/5+0123456789";
+const SINK: &str = "s1nk:pa$$/word@6%e";
+const HOOK: &str = "h00k-path-t0ken-7";
 
 /// `text` with everything but letters and digits percent-encoded.
 fn percent(text: &str, hex: fn(u8) -> String) -> String {
@@ -54,11 +56,20 @@ fn base64(text: &str) -> String {
 
 /// Every form of every secret that must appear nowhere, under the name of the secret.
 fn forbidden() -> Vec<(&'static str, String)> {
-    let secrets = [("right", RIGHT), ("wrong", WRONG), ("refused", REFUSED), ("query", QUERY), ("token", TOKEN)];
+    let secrets = [
+        ("right", RIGHT),
+        ("wrong", WRONG),
+        ("refused", REFUSED),
+        ("query", QUERY),
+        ("token", TOKEN),
+        ("sink", SINK),
+        ("hook", HOOK),
+    ];
     let forms = |(name, secret): (&'static str, &str)| {
         let unreserved = |text: &str| percent(text, upper).replace("%2D", "-");
         let forms = [secret.to_owned(), percent(secret, upper), percent(secret, lower), unreserved(secret)];
-        forms.into_iter().chain([base64(&format!("viewer:{secret}"))]).map(move |form| (name, form))
+        let logins = ["viewer", "eye"].map(|user| base64(&format!("{user}:{secret}")));
+        forms.into_iter().chain(logins).map(move |form| (name, form))
     };
     secrets.into_iter().flat_map(forms).collect()
 }
@@ -99,9 +110,45 @@ detect: {{ input_px: 320 }}
 embed: none
 output: {{ dir: \"{out}\", video: false }}
 api: {{ listen: \"127.0.0.1:0\", token_file: \"{}\" }}
-",
-        token_file.display()
+{}",
+        token_file.display(),
+        sinks()
     )
+}
+
+/// Sinks of every kind with a login, before a server that hears it and hangs up.
+fn sinks() -> String {
+    let port = dead_end();
+    let login = "user: eye, password: \"${SINK_PASSWORD}\"";
+    format!(
+        "sinks:
+  timeout: 1s
+  mqtt: [{{ name: mqtt, url: \"mqtt://127.0.0.1:{port}\", {login} }}]
+  nats:
+    - {{ name: nats, url: \"nats://127.0.0.1:{port}\", {login} }}
+    - {{ name: nats-token, url: \"nats://127.0.0.1:{port}\", token: \"${{SINK_PASSWORD}}\" }}
+  kafka: [{{ name: kafka, brokers: [\"127.0.0.1:{port}\"], mechanism: PLAIN, {login} }}]
+  redis: [{{ name: redis, url: \"redis://127.0.0.1:{port}\", {login} }}]
+  webhook:
+    - {{ name: webhook, url: \"http://127.0.0.1:{port}/{HOOK}?key={HOOK}\", secret: \"${{SINK_PASSWORD}}\",
+        token: \"${{SINK_PASSWORD}}\" }}
+  postgres: [{{ name: postgres, url: \"postgres://127.0.0.1:{port}/eyeline\", {login} }}]
+"
+    )
+}
+
+/// A server that takes what it is sent first and hangs up.
+fn dead_end() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            // Whatever comes.
+            let _ = stream.set_read_timeout(Some(std::time::Duration::from_millis(200)));
+            let _ = stream.read(&mut [0; 4096]);
+        }
+    });
+    port
 }
 
 #[test]
@@ -112,7 +159,12 @@ fn no_secret_appears_in_anything_the_program_emits() {
     let camera = Server::start(free_port(), &Spec { login: Some(LOGIN), ..Spec::default() });
     fs::write(&token_file, format!("{TOKEN}\n")).unwrap();
     fs::write(&file, pipeline(&out, camera.port, &token_file)).unwrap();
-    let variables = [("WRONG_PASSWORD", WRONG), ("GST_DEBUG", "*:4,rtsp*:7,sdp*:7,souphttpsrc:7"), ("NO_COLOR", "1")];
+    let variables = [
+        ("WRONG_PASSWORD", WRONG),
+        ("SINK_PASSWORD", SINK),
+        ("GST_DEBUG", "*:4,rtsp*:7,sdp*:7,souphttpsrc:7"),
+        ("NO_COLOR", "1"),
+    ];
     let program = Program::start(&["run", file.to_str().unwrap(), "-vvv", "--json-log"], &variables);
     let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
 
@@ -138,10 +190,15 @@ fn no_secret_appears_in_anything_the_program_emits() {
                 stream["last_fault"].is_string()
             }
         });
-        if all_told {
+        let answer = program.ask("GET /api/v1/line", &bearer, "");
+        search("the state of the line", &answer);
+        let line: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        let sinks = line["sinks"].as_array().unwrap();
+        let all_tried = sinks.len() == 7 && sinks.iter().all(|sink| sink["errors"].as_u64() > Some(1));
+        if all_told && all_tried {
             break;
         }
-        assert!(start.elapsed() < PATIENCE, "{streams:#}");
+        assert!(start.elapsed() < PATIENCE, "{streams:#} {line:#}");
         thread::sleep(std::time::Duration::from_millis(50));
     }
     let json = format!("{bearer}Content-Type: application/json\r\n");

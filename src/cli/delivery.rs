@@ -2,17 +2,47 @@
 
 use crate::{
     config::plan::Plan,
-    event::log::{EventLog, LogSettings},
-    sink::{Recorder, followers::Followers, logged::LoggedEvents, status::SinkReport},
+    event::log::{EventLog, LogFigures, LogSettings},
+    serve::operate::{LogStatus, SinkStatus},
+    sink::{
+        Recorder,
+        followers::{Followers, SinkReports},
+        logged::LoggedEvents,
+        status::SinkReport,
+    },
 };
 use anyhow::Context;
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 /// Name of the log in the output folder.
-const LOG_FILE: &str = "events.sqlite";
+pub(super) const LOG_FILE: &str = "events.sqlite";
+
+/// How log and sinks stand, for those who operate the line. Clones read the same.
+#[derive(Clone)]
+pub struct DeliveryReports {
+    log: EventLog,
+    sinks: SinkReports,
+}
+
+impl DeliveryReports {
+    /// Sinks in the order of the pipeline file, and the log.
+    pub fn read(&self) -> (Vec<SinkStatus>, Option<LogStatus>) {
+        let LogFigures { committed, lost, discarded, bytes, .. } = self.log.figures();
+        let sinks = self.sinks.read().into_iter().map(told).collect();
+        (sinks, Some(LogStatus { kept: committed, lost, discarded, bytes }))
+    }
+}
+
+fn told(report: SinkReport) -> SinkStatus {
+    let SinkReport { name, kind, delivered, retried, skipped, lag_events, lag_seconds, trouble, .. } = report;
+    let dropped = BTreeMap::from([("refused".to_owned(), skipped)]);
+    let (lag, errors) = (lag_events, retried);
+    SinkStatus { sink: name, kind: kind.to_owned(), delivered, lag, lag_seconds, trouble, errors, dropped }
+}
 
 /// A log and its followers.
 pub struct Delivery {
@@ -42,6 +72,11 @@ impl Delivery {
     /// The log.
     pub fn log(&self) -> EventLog {
         self.log.clone()
+    }
+
+    /// How it goes, for those who operate the line.
+    pub fn reports(&self) -> DeliveryReports {
+        DeliveryReports { log: self.log.clone(), sinks: self.followers.reports() }
     }
 
     /// Delivers what the log still has within `deadline` and says what is left for the next run.

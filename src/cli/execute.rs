@@ -2,7 +2,7 @@
 
 use super::{
     Session,
-    delivery::Delivery,
+    delivery::{Delivery, DeliveryReports},
     logging::LogArgs,
     operate::{Desks, OperatedLine},
     progress::Progress,
@@ -67,7 +67,7 @@ pub fn execute(checked: Checked, session: &Session, extras: &Extras) -> anyhow::
         launch(&plan, extras, delivery.as_ref().map(Delivery::log))?;
     signals::stop_on_signal(running.faults.clone())?;
     let is_live = plan.api.is_some() || plan.streams.iter().any(|stream| stream.live.is_some());
-    let _served = serve(&plan, &running, desks)?;
+    let _served = serve(&plan, &running, desks, delivery.as_ref().map(Delivery::reports))?;
     if let Some(file) = extras.file.clone().filter(|_| is_live) {
         reload::watch_file(file, Arc::clone(&plan), running.control.clone())?;
     }
@@ -121,9 +121,15 @@ fn launch(plan: &Arc<Plan>, extras: &Extras, log: Option<EventLog>) -> anyhow::R
 }
 
 /// Serves the interfaces that operators reach the line by, where the plan asks for some.
-fn serve(plan: &Plan, running: &Running, desks: Desks) -> anyhow::Result<Option<Served>> {
+fn serve(
+    plan: &Plan,
+    running: &Running,
+    desks: Desks,
+    delivery: Option<DeliveryReports>,
+) -> anyhow::Result<Option<Served>> {
     let Some(api) = &plan.api else { return Ok(None) };
-    let operated: Arc<dyn Operate> = Arc::new(OperatedLine::new(running.control.clone(), desks, plan.runtime.shutdown));
+    let (control, patience) = (running.control.clone(), plan.runtime.shutdown);
+    let operated: Arc<dyn Operate> = Arc::new(OperatedLine::new(control, desks, delivery, patience));
     Ok(Some(serve::open(api, &operated)?))
 }
 

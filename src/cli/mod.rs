@@ -29,6 +29,8 @@ mod reload;
 mod run;
 #[cfg(feature = "line")]
 mod signals;
+#[cfg(feature = "delivery")]
+mod sinks;
 #[cfg(feature = "line")]
 mod table;
 #[cfg(feature = "line")]
@@ -64,6 +66,8 @@ enum Command {
     Run(run::RunArgs),
     #[cfg(feature = "line")]
     Models(models::ModelsArgs),
+    #[cfg(feature = "delivery")]
+    Sinks(sinks::SinksArgs),
     Check(check::CheckArgs),
     Schema(schema::SchemaArgs),
     Track(track::TrackArgs),
@@ -95,6 +99,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, &session),
         #[cfg(feature = "line")]
         Command::Models(args) => models::run(&args, &session),
+        #[cfg(feature = "delivery")]
+        Command::Sinks(args) => sinks::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Track(args) => track::run(&args),

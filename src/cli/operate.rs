@@ -1,5 +1,6 @@
 //! The running line as its operators know it: `Operate` over `pipeline::Control`, and the recorder that tells them the news.
 
+use super::delivery::DeliveryReports;
 use crate::{
     config::{
         check,
@@ -142,14 +143,16 @@ fn frame_tracks(stream: &str, tracked: &Tracked, classes: &[String]) -> FrameTra
 pub struct OperatedLine {
     control: Control,
     desks: Desks,
+    /// Where its events go; `None` without sinks.
+    delivery: Option<DeliveryReports>,
     /// How long closing a stream may take.
     patience: Duration,
 }
 
 impl OperatedLine {
-    /// The line behind `control`.
-    pub fn new(control: Control, desks: Desks, patience: Duration) -> Self {
-        Self { control, desks, patience }
+    /// The line behind `control`, whose events are delivered as `delivery` tells.
+    pub fn new(control: Control, desks: Desks, delivery: Option<DeliveryReports>, patience: Duration) -> Self {
+        Self { control, desks, delivery, patience }
     }
 
     fn find(&self, name: &str) -> Result<StreamId, OperateError> {
@@ -344,6 +347,7 @@ impl Operate for OperatedLine {
     fn line(&self) -> LineStatus {
         let faults = self.control.faults();
         let stopping = faults.is_stopped().then(|| "shutting down".to_owned());
-        LineStatus { not_ready: faults.broken().or(stopping), ..LineStatus::default() }
+        let (sinks, log) = self.delivery.as_ref().map(DeliveryReports::read).unwrap_or_default();
+        LineStatus { not_ready: faults.broken().or(stopping), stages: Vec::new(), sinks, log }
     }
 }

@@ -1,6 +1,7 @@
 //! Where events go: the section `sinks` of a pipeline file, a list for each kind of sink.
 
 use super::raw::{Off, Span};
+pub use crate::event::payload::Format;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -60,7 +61,8 @@ pub struct Common {
     /// Unique among all sinks. The log remembers by it what was delivered.
     #[schemars(length(min = 1, max = 100))]
     pub name: String,
-    /// How an event is written: CloudEvents 1.0 JSON, or the event alone.
+    /// How an event is written: the event alone, in a CloudEvents 1.0 envelope, or in few words as DeepStream's minimal
+    /// message. docs/schema has the JSON Schema of each.
     pub format: Format,
     /// Only these streams, by name; an empty list takes all.
     #[schemars(length(max = 1024), inner(length(min = 1)))]
@@ -74,17 +76,6 @@ pub struct Common {
     /// Only events of these zones; an empty list takes all events.
     #[schemars(length(max = 1024), inner(length(min = 1)))]
     pub zones: Vec<String>,
-}
-
-/// How an event is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// CloudEvents 1.0, structured JSON.
-    CloudEvents,
-    /// The event alone.
-    #[default]
-    Compact,
 }
 
 /// Text that must not show. In a file it is a variable: `${NAME}`.

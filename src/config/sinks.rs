@@ -335,7 +335,7 @@ fn given(text: &String) -> Option<&String> {
 }
 
 /// Whether a filter's type can match anything: words with points between, the last perhaps `*`.
-fn event_type(text: &str) -> Result<(), String> {
+pub(super) fn event_type(text: &str) -> Result<(), String> {
     let words = text.strip_suffix(".*").unwrap_or(text);
     let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     if words.split('.').all(word) {

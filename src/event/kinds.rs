@@ -274,6 +274,22 @@ impl What {
             _ => None,
         }
     }
+
+    /// The line it is about, if it is about one.
+    pub fn line(&self) -> Option<&str> {
+        match self {
+            Self::LineCrossed { line, .. } => Some(line),
+            _ => None,
+        }
+    }
+}
+
+/// Whether `kind` is what `wanted` asks for: the same, or one of the many that `subject.*` stands for.
+pub fn kind_matches(kind: &str, wanted: &str) -> bool {
+    match wanted.strip_suffix(".*") {
+        Some(subject) => kind.strip_prefix(subject).is_some_and(|rest| rest.starts_with('.')),
+        None => wanted == kind,
+    }
 }
 
 /// The last of a track.

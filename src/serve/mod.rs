@@ -9,8 +9,6 @@
 mod api;
 pub mod broadcast;
 pub mod fake;
-#[cfg(feature = "serve")]
-mod jpeg;
 #[cfg(feature = "opencv")]
 pub mod live_view;
 #[cfg(feature = "serve")]

@@ -298,6 +298,9 @@ pub struct LineStatus {
     pub stages: Vec<StageStatus>,
     /// Where events are delivered to.
     pub sinks: Vec<SinkStatus>,
+    /// The log they are delivered from; absent without sinks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogStatus>,
 }
 
 /// What went through a stage.
@@ -318,16 +321,37 @@ pub struct StageStatus {
     pub queued: u64,
 }
 
+/// What became of the events so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
+pub struct LogStatus {
+    /// Kept since the start.
+    pub kept: u64,
+    /// Not kept, because the disk was full or too slow.
+    pub lost: u64,
+    /// Removed by age or size, in the log's whole life.
+    pub discarded: u64,
+    /// Bytes on the disk.
+    pub bytes: u64,
+}
+
 /// How far a sink has followed the event log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
 pub struct SinkStatus {
     /// Name of the sink.
     pub sink: String,
+    /// Kind of the sink: `mqtt`.
+    pub kind: String,
     /// Events it has delivered.
     pub delivered: u64,
     /// Events it has yet to deliver.
     pub lag: u64,
+    /// How long the oldest of those being delivered has waited, seconds; 0 where there is none.
+    pub lag_seconds: f64,
+    /// Why nothing is delivered just now, without credentials; absent where all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Failed attempts.
     pub errors: u64,
     /// Events it had to give up, by reason.

@@ -3,9 +3,8 @@
 use super::deliver::Message;
 use crate::{
     config::{plan_sinks::FilterPlan, raw_sinks::Format},
-    event::{Event, log::Logged},
+    event::{Event, kind_matches, log::Logged, payload::payload},
 };
-use serde_json::json;
 
 /// A sink's choice of events.
 #[derive(Clone, Debug, Default)]
@@ -27,10 +26,7 @@ impl Filter {
     pub fn accepts(&self, event: &Event) -> bool {
         let FilterPlan { streams, types, classes, zones } = &self.0;
         let kind = event.kind();
-        let is_type = |wanted: &String| match wanted.strip_suffix(".*") {
-            Some(subject) => kind.strip_prefix(subject).is_some_and(|rest| rest.starts_with('.')),
-            None => wanted == kind,
-        };
+        let is_type = |wanted: &String| kind_matches(kind, wanted);
         let seen = event.what.seen();
         let inside = |wanted: &String| seen.is_some_and(|seen| seen.zones.contains(wanted));
         let in_zone = |wanted: &String| event.what.zone() == Some(wanted) || inside(wanted);
@@ -39,24 +35,6 @@ impl Filter {
             && (classes.is_empty() || seen.is_some_and(|seen| classes.contains(&seen.class)))
             && (zones.is_empty() || zones.iter().any(in_zone))
     }
-}
-
-/// The event as a server gets it.
-fn payload(event: &Event, format: Format) -> Vec<u8> {
-    let written = match format {
-        // The event itself keeps the order of its keys.
-        Format::Compact => serde_json::to_vec(event),
-        Format::CloudEvents => serde_json::to_vec(&json!({
-            "specversion": "1.0",
-            "id": event.id,
-            "source": format!("/eyeline/streams/{}", event.stream),
-            "type": format!("eyeline.{}", event.kind()),
-            "datacontenttype": "application/json",
-            "data": event,
-        })),
-    };
-    // Events hold plain values and text keys only: nothing JSON cannot say.
-    written.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,18 +1,22 @@
 //! A log with its followers, and what must be true of what arrived.
 
-use super::process::{How, PASSWORD, PATIENCE, Server};
+use super::{
+    json_schema::Checker,
+    process::{How, PASSWORD, PATIENCE, Server},
+};
 use eyeline::{
     config::{self, Host},
     event::{
         Clock, Event, What,
         log::{EventLog, LogSettings},
+        payload::Format,
     },
     sink::{followers::Followers, status::SinkReport},
 };
 use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, LazyLock},
     thread,
     time::{Duration, Instant},
 };
@@ -188,8 +192,10 @@ pub fn event(stream: &str, sequence: u64) -> Event {
     }
 }
 
-/// The id in a payload.
+/// The id in a payload in compact form, which must be what its schema says.
 pub fn id_of(payload: &[u8]) -> String {
+    static COMPACT: LazyLock<Checker> = LazyLock::new(|| Checker::of(Format::Compact));
+    COMPACT.assert_sound(payload);
     let event: serde_json::Value = serde_json::from_slice(payload).expect("JSON");
     event["id"].as_str().expect("an id").to_owned()
 }

@@ -11,7 +11,7 @@ mod schema;
 mod store;
 mod writer;
 
-pub use read::{Filter, KindCount, LogReader, Logged, Page, Place};
+pub use read::{Filter, KindCount, LogReader, Logged, Page, Place, SinkPlace};
 
 use super::{
     Event, Keep,

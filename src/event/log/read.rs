@@ -64,6 +64,19 @@ pub struct KindCount {
     pub count: u64,
 }
 
+/// How far a sink has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkPlace {
+    /// Its name.
+    pub sink: String,
+    /// Up to here it has had every event.
+    pub position: u64,
+    /// Events that were discarded before it had them, in the log's whole life.
+    pub missed: u64,
+    /// Events it has yet to get; those its filter keeps back are among them.
+    pub waiting: u64,
+}
+
 /// A log open for reading. Clones share their connections, one for each call at a time.
 #[derive(Clone, Debug)]
 pub struct LogReader {
@@ -177,6 +190,21 @@ impl LogReader {
                 Some(position) => Ok(position as u64 - 1),
                 None => store::figure(connection, "head"),
             }
+        })
+    }
+
+    /// How far each sink that ever asked has come, by name.
+    pub fn sinks(&self) -> Result<Vec<SinkPlace>, LogError> {
+        self.with(|connection| {
+            let sql =
+                "SELECT sink, position, missed, (SELECT count(*) FROM events WHERE events.position > cursors.position)
+                       FROM cursors ORDER BY sink";
+            let mut select = connection.prepare(sql)?;
+            let rows = select.query_map([], |row| {
+                let count = |at| row.get::<_, i64>(at).map(|count| count as u64);
+                Ok(SinkPlace { sink: row.get(0)?, position: count(1)?, missed: count(2)?, waiting: count(3)? })
+            })?;
+            rows.collect()
         })
     }
 

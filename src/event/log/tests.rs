@@ -248,3 +248,16 @@ fn queries_find_by_time_stream_and_kind() {
     assert_eq!(log.reader().position_at(Timestamp(now + 15)).expect("reads"), 2);
     assert_eq!(log.reader().position_at(Timestamp(now + 99)).expect("reads"), 4);
 }
+
+#[test]
+fn a_reader_tells_how_far_each_sink_has_come() {
+    let folder = folder();
+    let log = open(&folder);
+    assert_eq!((log.cursor("late"), log.cursor("ahead")), (0, 0));
+    log.append(&events("gate", 0..5));
+    log.advance("ahead", 4);
+    assert!(log.flush(LONG));
+    let place = |sink: &str, position, waiting| SinkPlace { sink: sink.into(), position, missed: 0, waiting };
+    let reader = LogReader::open(&settings(&folder).path).expect("opens");
+    assert_eq!(reader.sinks().expect("reads"), [place("ahead", 4, 1), place("late", 0, 5)]);
+}

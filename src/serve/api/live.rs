@@ -5,9 +5,9 @@ use super::{
     problem::Problem,
     streams::{Name, given},
 };
-use crate::serve::{
+use crate::{
     jpeg,
-    view::{Looked, Picture, ViewSize, Viewer},
+    serve::view::{Looked, Picture, ViewSize, Viewer},
 };
 use axum::{
     body::{Body, Bytes},
@@ -262,7 +262,8 @@ async fn part(name: &str, picture: Arc<Picture>) -> Result<Bytes, Problem> {
 
 /// The picture as JPEG, encoded away from the threads that answer.
 async fn jpeg_of(picture: Arc<Picture>) -> Result<Arc<[u8]>, Problem> {
-    let encoded = tokio::task::spawn_blocking(move || picture.encoded(jpeg::encode)).await;
+    let encoded =
+        tokio::task::spawn_blocking(move || picture.encoded(|picture| jpeg::encode(&picture.rgb, picture.size))).await;
     encoded.ok().filter(|jpeg| !jpeg.is_empty()).ok_or_else(|| internal("the picture could not be encoded"))
 }
 

@@ -77,8 +77,22 @@ fn of_line(page: &mut Page, line: &LineStatus) {
         let name = ("sink", &*sink.sink);
         page.sample(&counter("eyeline_sink_delivered_total", "Events delivered"), &[name], sink.delivered as f64);
         page.sample(&gauge("eyeline_sink_lag_events", "Events yet to be delivered"), &[name], sink.lag as f64);
+        let waits = gauge("eyeline_sink_lag_seconds", "Time the oldest event being delivered has waited");
+        page.sample(&waits, &[name], sink.lag_seconds);
+        let is_well = gauge("eyeline_sink_up", "1 unless the last delivery failed");
+        page.sample(&is_well, &[name], f64::from(sink.trouble.is_none()));
         page.sample(&counter("eyeline_sink_errors_total", "Failed deliveries"), &[name], sink.errors as f64);
         page.by_key(&counter("eyeline_sink_dropped_total", "Events given up"), name, "reason", &sink.dropped);
+    }
+    if let Some(log) = &line.log {
+        page.sample(&counter("eyeline_log_kept_total", "Events kept in the log"), &[], log.kept as f64);
+        page.sample(&counter("eyeline_log_lost_total", "Events the disk had no room for"), &[], log.lost as f64);
+        page.sample(
+            &counter("eyeline_log_discarded_total", "Events removed by age or size"),
+            &[],
+            log.discarded as f64,
+        );
+        page.sample(&gauge("eyeline_log_bytes", "Size of the log on the disk"), &[], log.bytes as f64);
     }
 }
 
@@ -158,7 +172,7 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::operate::{SinkStatus, StageAge, StageStatus};
+    use crate::serve::operate::{LogStatus, SinkStatus, StageAge, StageStatus};
     use std::collections::HashSet;
 
     fn stream(name: &str) -> StreamStatus {
@@ -190,7 +204,8 @@ mod tests {
     fn sample_line() -> LineStatus {
         let stage = StageStatus { stage: "detect".into(), received: 5, sent: 4, queued: 1, ..StageStatus::default() };
         let sink = SinkStatus { sink: "mqtt".into(), delivered: 5, lag: 2, errors: 1, ..SinkStatus::default() };
-        LineStatus { not_ready: None, stages: vec![stage], sinks: vec![sink] }
+        let log = Some(LogStatus { kept: 9, lost: 1, ..LogStatus::default() });
+        LineStatus { not_ready: None, stages: vec![stage], sinks: vec![sink], log }
     }
 
     #[test]
@@ -218,6 +233,8 @@ mod tests {
             "eyeline_stream_state{stream=\"gate\",state=\"lost\"} 0",
             "eyeline_stage_queue_depth{stage=\"detect\"} 1",
             "eyeline_sink_lag_events{sink=\"mqtt\"} 2",
+            "eyeline_sink_up{sink=\"mqtt\"} 1",
+            "eyeline_log_lost_total 1",
             "eyeline_ready 1",
         ] {
             assert!(page.lines().any(|told| told == line), "{line} is missing from\n{page}");
