@@ -124,7 +124,7 @@ fn watch(port: u16, seconds: u64, detector: &str) -> anyhow::Result<Vec<u64>> {
     let times: Arc<Mutex<Vec<u64>>> = Arc::default();
     let (kept, settings) = (Arc::clone(&times), plan.track.clone());
     let cameras = plan.streams.iter().filter_map(|stream| {
-        let opener = execute::live_opener(StreamId(0), stream);
+        let opener = execute::live_opener(StreamId(0), stream, None);
         Some(Camera { stream: StreamId(0), opener, live: stream.live.clone()? })
     });
     let parts = Parts {

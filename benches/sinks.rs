@@ -136,6 +136,7 @@ fn event(sequence: u64) -> Event {
         time_seconds: sequence as f64,
         captured_at: None,
         clock: Clock::File,
+        files: Default::default(),
         what: What::StreamRecovered { outage_seconds: 0.5 },
     }
 }

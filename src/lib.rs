@@ -31,6 +31,9 @@ pub mod event;
 
 pub mod sink;
 
+#[cfg(feature = "delivery")]
+pub mod media;
+
 pub mod eval;
 
 pub mod pipeline;

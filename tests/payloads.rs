@@ -3,7 +3,7 @@
 mod json_schema;
 
 use eyeline::event::{
-    AreaCount, Clock, Counts, Direction, Event, EventBox, LineCount, ModelRef, PathPoint, StreamEnd, Timestamp,
+    AreaCount, Clock, Counts, Direction, Event, EventBox, Files, LineCount, ModelRef, PathPoint, StreamEnd, Timestamp,
     TrackEnd, TrackEnded, TrackSeen, What,
     payload::{Format, payload, schema_text},
 };
@@ -100,9 +100,14 @@ fn samples() -> Vec<Event> {
         time_seconds: 0.7,
         captured_at: is_full.then_some(Timestamp(1_700_000_000_125)),
         clock: if is_full { Clock::Rtcp } else { Clock::File },
+        files: if is_full { shown() } else { Files::default() },
         what,
     };
     whats.enumerate().map(event).collect()
+}
+
+fn shown() -> Files {
+    Files { frame: Some("gate/frames/7.jpg".into()), clip: Some("gate/clips/7.mp4".into()) }
 }
 
 fn value(event: &Event, format: Format) -> Value {
@@ -155,7 +160,8 @@ fn what_is_not_as_the_schema_says_is_refused() {
 }
 
 /// Keys that may be missing.
-const OPTIONAL: [&str; 13] = [
+const OPTIONAL: [&str; 14] = [
+    "files",
     "captured_at",
     "clock",
     "models",
@@ -201,7 +207,9 @@ fn wrongs(sound: &Value, path: &str) -> Vec<Value> {
     };
     let (parent, key) = path.rsplit_once('/').expect("a path");
     // `zones` of counts is always there.
-    let is_optional = OPTIONAL.contains(&key) && !(key == "zones" && sound.pointer(parent).is_some_and(is_counts));
+    let is_file = parent.ends_with("/files");
+    let is_optional =
+        is_file || OPTIONAL.contains(&key) && !(key == "zones" && sound.pointer(parent).is_some_and(is_counts));
     if let (Some(Value::Object(entries)), false) = (sound.pointer(parent), is_optional) {
         let mut fewer = entries.clone();
         fewer.remove(key);

@@ -334,6 +334,7 @@ fn news_are_told_as_they_come() {
         time_seconds: 0.0,
         captured_at: None,
         clock: eyeline::event::Clock::File,
+        files: Default::default(),
         what,
     };
     line.tell(News::Event(Arc::new(event)));

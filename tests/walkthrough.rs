@@ -121,7 +121,8 @@ fn an_integrator_gets_what_the_page_promises() {
         thread::sleep(Duration::from_millis(50));
     }
     let _running = broker(folder.path(), port);
-    told.extend(until(&heard, "event after the outage", |line| line.starts_with("vtest/")));
+    let newest = format!("vtest/{} ", kept() - 1);
+    told.extend(until(&heard, "what happened meanwhile", |line| line.starts_with(&newest)));
 
     eyeline.signal("INT");
     told.extend(until(&heard, "goodbye", |line| line == "eyeline is offline"));

@@ -161,6 +161,7 @@ fn a_camera_is_added_watched_lost_found_paused_and_removed() {
         time_seconds: 0.0,
         captured_at: None,
         clock: eyeline::event::Clock::File,
+        files: Default::default(),
         what,
     };
     browser.until("document.querySelectorAll('.tile').length === 5", "cameras added elsewhere appear");

@@ -165,6 +165,7 @@ impl Lifecycle {
             time_seconds: self.latest.as_secs_f64(),
             captured_at: self.captured.map(|(at, _)| at),
             clock: self.captured.map_or(Clock::File, |(_, clock)| clock),
+            files: Default::default(),
             what,
         });
         self.sequence += 1;

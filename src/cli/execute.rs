@@ -4,6 +4,7 @@ use super::{
     Session,
     delivery::{Delivery, DeliveryReports},
     logging::LogArgs,
+    media::Media,
     operate::{Desks, OperatedLine},
     progress::Progress,
     redraw, reload, signals, table,
@@ -33,7 +34,7 @@ use crate::{
         summary::{ModelCard, Summary},
         video::AnnotatedVideo,
     },
-    source::{OpenSource, gst::FileOpener, gst_camera::CameraOpener, paced::PacedOpener},
+    source::{OpenSource, gst::FileOpener, gst_camera::CameraOpener, gst_packets::PacketRing, paced::PacedOpener},
     torch::runtime,
     track::{self, TrackIds, settings::TrackSettings},
 };
@@ -63,18 +64,20 @@ pub struct Extras {
 pub fn execute(checked: Checked, session: &Session, extras: &Extras) -> anyhow::Result<ExitCode> {
     let plan = Arc::new(checked.plan);
     let delivery = Delivery::start(&plan)?;
+    let media = start_media(&plan)?;
     let (Started { running, models, refined, classes }, desks) =
-        launch(&plan, extras, delivery.as_ref().map(Delivery::log))?;
+        launch(&plan, extras, delivery.as_ref().map(Delivery::log), &media)?;
     signals::stop_on_signal(running.faults.clone())?;
     let is_live = plan.api.is_some() || plan.streams.iter().any(|stream| stream.live.is_some());
-    let _served = serve(&plan, &running, desks, delivery.as_ref().map(Delivery::reports))?;
+    let _served = serve(&plan, &running, desks, &media, delivery.as_ref().map(Delivery::reports))?;
     if let Some(file) = extras.file.clone().filter(|_| is_live) {
-        reload::watch_file(file, Arc::clone(&plan), running.control.clone())?;
+        reload::watch_file(file, Arc::clone(&plan), running.control.clone(), media.clone())?;
     }
     let names = plan.streams.iter().map(|stream| stream.name.clone()).collect();
     let mut progress = Progress::new(names, session.bars.clone(), &session.log);
     let finished = running.wait(LOOK_INTERVAL, plan.runtime.shutdown, |stats| progress.look(stats));
     progress.finish();
+    media.finish(plan.runtime.shutdown);
     if let Some(delivery) = delivery {
         delivery.finish(plan.runtime.shutdown);
     }
@@ -104,17 +107,21 @@ pub struct Started {
 ///
 /// Errors: the output folder cannot be made, a model cannot be loaded; nothing is running then.
 pub fn start(plan: &Arc<Plan>) -> anyhow::Result<Started> {
-    launch(plan, &Extras::default(), None).map(|(started, _)| started)
+    launch(plan, &Extras::default(), None, &start_media(plan)?).map(|(started, _)| started)
+}
+
+fn start_media(plan: &Plan) -> anyhow::Result<Media> {
+    Media::start(plan).context("cannot start the threads that keep pictures and clips")
 }
 
 /// Starts the line with everything around it; `log` gets the events too.
-fn launch(plan: &Arc<Plan>, extras: &Extras, log: Option<EventLog>) -> anyhow::Result<(Started, Desks)> {
+fn launch(plan: &Arc<Plan>, extras: &Extras, log: Option<EventLog>, media: &Media) -> anyhow::Result<(Started, Desks)> {
     fs::create_dir_all(&plan.output.dir)
         .with_context(|| format!("{}: cannot be created; choose another --out", plan.output.dir.display()))?;
     runtime::set_threads(plan.runtime.threads);
     runtime::set_placement(plan.runtime.device, plan.runtime.precision)?;
     let refined = RefinedShelf::default();
-    let (parts, models, desks) = parts(plan, &refined, extras, log)?;
+    let (parts, models, desks) = parts(plan, &refined, extras, log, media)?;
     let classes: Arc<[String]> = parts.detector.classes().into();
     let running = pipeline::start(parts).context("cannot start the threads of the line")?;
     Ok((Started { running, models, refined, classes }, desks))
@@ -125,11 +132,12 @@ fn serve(
     plan: &Plan,
     running: &Running,
     desks: Desks,
+    media: &Media,
     delivery: Option<DeliveryReports>,
 ) -> anyhow::Result<Option<Served>> {
     let Some(api) = &plan.api else { return Ok(None) };
     let (control, patience) = (running.control.clone(), plan.runtime.shutdown);
-    let operated: Arc<dyn Operate> = Arc::new(OperatedLine::new(control, desks, delivery, patience));
+    let operated: Arc<dyn Operate> = Arc::new(OperatedLine::new(control, desks, media.clone(), delivery, patience));
     Ok(Some(serve::open(api, &operated)?))
 }
 
@@ -139,6 +147,7 @@ fn parts(
     refined: &RefinedShelf,
     extras: &Extras,
     log: Option<EventLog>,
+    media: &Media,
 ) -> anyhow::Result<(Parts, Vec<ModelCard>, Desks)> {
     let (detector, card) = detect::torch::open(&plan.detect)?;
     let mut models = vec![card];
@@ -153,12 +162,13 @@ fn parts(
     let desks = Desks::start(Arc::clone(&classes), plan).context("cannot start the thread that draws live views")?;
     let events = extras.events.as_deref().map(SharedEvents::create).transpose()?;
     let settings = plan.track.clone();
+    let open = records(Arc::clone(plan), roster.clone(), refined.clone(), desks.clone(), events, log.clone());
     let parts = Parts {
         feeds: numbered(plan)
             .filter(|(_, stream)| stream.live.is_none())
             .map(|(id, stream)| feed(id, stream))
             .collect(),
-        cameras: numbered(plan).filter_map(|(id, stream)| camera(id, stream)).collect(),
+        cameras: numbered(plan).filter_map(|(id, stream)| camera(id, stream, media)).collect(),
         lifetime: if plan.api.is_some() { Lifetime::Operated } else { Lifetime::Streams },
         roster: roster.clone(),
         detector,
@@ -167,7 +177,7 @@ fn parts(
         embed,
         tracker: tracker(settings, roster.clone()),
         camera: camera_motion(plan.camera_motion),
-        records: records(Arc::clone(plan), roster.clone(), refined.clone(), desks.clone(), events, log),
+        records: illustrated(open, media.clone(), roster.clone(), Arc::clone(&classes)),
         video: plan.output.video.then(|| video(Arc::clone(plan), roster, classes)),
     };
     Ok((parts, models, desks))
@@ -185,19 +195,19 @@ fn feed(stream_id: StreamId, stream: &StreamPlan) -> Feed {
     Feed { stream: stream_id, opener: Box::new(opener) }
 }
 
-fn camera(stream_id: StreamId, stream: &StreamPlan) -> Option<Camera> {
+fn camera(stream_id: StreamId, stream: &StreamPlan, media: &Media) -> Option<Camera> {
     let live = stream.live.clone()?;
-    Some(Camera { stream: stream_id, opener: live_opener(stream_id, stream), live })
+    Some(Camera { stream: stream_id, opener: live_opener(stream_id, stream, media.packets(stream_id)), live })
 }
 
-/// How a live stream is opened.
-pub fn live_opener(stream_id: StreamId, stream: &StreamPlan) -> Box<dyn OpenSource> {
+/// How a live stream is opened; what comes from it as it is encoded goes into `packets` too.
+pub fn live_opener(stream_id: StreamId, stream: &StreamPlan, packets: Option<Arc<PacketRing>>) -> Box<dyn OpenSource> {
     let live = stream.live.as_ref();
     match live.and_then(|live| live.camera.clone().zip(Some(live.connect_timeout))) {
-        Some((plan, connect_timeout)) => Box::new(CameraOpener { plan, stream: stream_id, connect_timeout }),
+        Some((plan, connect_timeout)) => Box::new(CameraOpener { plan, stream: stream_id, connect_timeout, packets }),
         None => {
             // Over and over: at 25 frames a second a video of one frame would last five years.
-            let opener = FileOpener { repeat: u32::MAX, ..FileOpener::new(&stream.file, stream_id) };
+            let opener = FileOpener { repeat: u32::MAX, packets, ..FileOpener::new(&stream.file, stream_id) };
             Box::new(PacedOpener(opener))
         }
     }
@@ -251,6 +261,17 @@ fn records(
             records.push(Box::new(MotFile::detections(&dir.join("detections.txt"))?));
         }
         Ok(records)
+    })
+}
+
+/// The recorders that `open` opens, given events that name their pictures.
+fn illustrated(open: OpenRecorders, media: Media, roster: Roster, classes: Arc<[String]>) -> OpenRecorders {
+    Box::new(move |stream, info| {
+        let recorders = open(stream, info)?;
+        Ok(match roster.get(stream) {
+            Some(plan) => media.before(recorders, stream, &plan, &classes),
+            None => recorders,
+        })
     })
 }
 

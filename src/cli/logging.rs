@@ -1,5 +1,6 @@
 //! Where log lines go: to stderr, as text or JSON, above the progress bars.
 
+use crate::source::redact::redacted;
 use indicatif::MultiProgress;
 use std::io::{self, Write};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
@@ -24,8 +25,9 @@ pub fn start(args: &LogArgs, bars: &MultiProgress) {
         (true, _) => "error",
         (false, 0) => "warn",
         (false, 1) => "info",
-        (false, 2) => "debug",
-        (false, _) => "trace",
+        // The HTTP client tells addresses, and a webhook's may be its only secret.
+        (false, 2) => "debug,ureq=warn,ureq_proto=warn",
+        (false, _) => "trace,ureq=warn,ureq_proto=warn",
     };
     let filter = EnvFilter::try_from_env("EYELINE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(AboveBars(bars.clone()));
@@ -33,13 +35,14 @@ pub fn start(args: &LogArgs, bars: &MultiProgress) {
     let _ = if args.json_log { log.json().try_init() } else { log.without_time().with_target(false).try_init() };
 }
 
-/// Writes to stderr while the bars step aside.
+/// Writes to stderr while the bars step aside. Secrets in use are taken out, whoever wrote the line.
 #[derive(Clone)]
 struct AboveBars(MultiProgress);
 
 impl Write for AboveBars {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write_all(bytes))?;
+        let text = String::from_utf8_lossy(bytes);
+        self.0.suspend(|| io::stderr().write_all(redacted(&text).as_bytes()))?;
         Ok(bytes.len())
     }
 

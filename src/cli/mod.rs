@@ -14,6 +14,8 @@ mod delivery;
 #[cfg(feature = "line")]
 pub mod execute;
 #[cfg(feature = "line")]
+mod media;
+#[cfg(feature = "line")]
 mod models;
 #[cfg(feature = "line")]
 mod operate;

@@ -1,6 +1,6 @@
 //! The running line as its operators know it: `Operate` over `pipeline::Control`, and the recorder that tells them the news.
 
-use super::delivery::DeliveryReports;
+use super::{delivery::DeliveryReports, media::Media};
 use crate::{
     config::{
         check,
@@ -143,6 +143,7 @@ fn frame_tracks(stream: &str, tracked: &Tracked, classes: &[String]) -> FrameTra
 pub struct OperatedLine {
     control: Control,
     desks: Desks,
+    media: Media,
     /// Where its events go; `None` without sinks.
     delivery: Option<DeliveryReports>,
     /// How long closing a stream may take.
@@ -151,8 +152,14 @@ pub struct OperatedLine {
 
 impl OperatedLine {
     /// The line behind `control`, whose events are delivered as `delivery` tells.
-    pub fn new(control: Control, desks: Desks, delivery: Option<DeliveryReports>, patience: Duration) -> Self {
-        Self { control, desks, delivery, patience }
+    pub fn new(
+        control: Control,
+        desks: Desks,
+        media: Media,
+        delivery: Option<DeliveryReports>,
+        patience: Duration,
+    ) -> Self {
+        Self { control, desks, media, delivery, patience }
     }
 
     fn find(&self, name: &str) -> Result<StreamId, OperateError> {
@@ -243,9 +250,9 @@ impl OperatedLine {
 }
 
 /// Adds `plan` to a running line.
-pub fn add(control: &Control, plan: StreamPlan) -> Result<StreamId, ControlError> {
+pub fn add(control: &Control, media: &Media, plan: StreamPlan) -> Result<StreamId, ControlError> {
     let opened = plan.clone();
-    control.add(plan, |stream| super::execute::live_opener(stream, &opened))
+    control.add(plan, |stream| super::execute::live_opener(stream, &opened, media.packets(stream)))
 }
 
 fn state_of(counters: &StreamStats, liveness: Liveness, plan: &StreamPlan) -> StreamState {
@@ -285,7 +292,7 @@ impl Operate for OperatedLine {
     fn add(&self, stream: &Stream) -> Result<StreamStatus, OperateError> {
         let plan = self.plan_of(stream)?;
         let name = plan.name.clone();
-        let stream = add(&self.control, plan).map_err(|error| refusal(error, &name))?;
+        let stream = add(&self.control, &self.media, plan).map_err(|error| refusal(error, &name))?;
         self.told(stream)
     }
 

@@ -1,7 +1,7 @@
 //! A pipeline file that changes while it runs: SIGHUP, or a new version of the file, has it read again. What is wrong with
 //! it is reported and nothing changes; else the streams become those of the file, and no other stream notices.
 
-use super::operate;
+use super::{media::Media, operate};
 use crate::{
     config::{self, host::ThisMachine, plan::Plan},
     pipeline::Control,
@@ -22,7 +22,7 @@ use std::{
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Watches `file` on a thread of its own for as long as the line runs. `plan` is what runs now.
-pub fn watch_file(file: PathBuf, plan: Arc<Plan>, control: Control) -> io::Result<()> {
+pub fn watch_file(file: PathBuf, plan: Arc<Plan>, control: Control, media: Media) -> io::Result<()> {
     let asked = Arc::new(AtomicBool::new(false));
     flag::register(SIGHUP, Arc::clone(&asked))?;
     thread::Builder::new().name("reload".to_owned()).spawn(move || {
@@ -36,7 +36,7 @@ pub fn watch_file(file: PathBuf, plan: Arc<Plan>, control: Control) -> io::Resul
             if asked.swap(false, Ordering::Relaxed) || is_new {
                 version = now;
                 if let Some(wanted) = read(&file) {
-                    apply(&plan, &wanted, &control);
+                    apply(&plan, &wanted, &control, &media);
                     plan = wanted;
                 }
             }
@@ -66,7 +66,7 @@ fn read(file: &Path) -> Option<Plan> {
 }
 
 /// Makes the running streams those of `wanted`.
-fn apply(before: &Plan, wanted: &Plan, control: &Control) {
+fn apply(before: &Plan, wanted: &Plan, control: &Control, media: &Media) {
     let patience = wanted.runtime.shutdown;
     let said = |done: Result<(), crate::pipeline::ControlError>, what: &str, name: &str| match done {
         Ok(()) => eprintln!("eyeline: {name}: {what}"),
@@ -81,7 +81,7 @@ fn apply(before: &Plan, wanted: &Plan, control: &Control) {
     }
     for new in &wanted.streams {
         match control.roster().find(&new.name).map(|stream| (stream, control.roster().get(stream))) {
-            None => said(operate::add(control, new.clone()).map(drop), "added", &new.name),
+            None => said(operate::add(control, media, new.clone()).map(drop), "added", &new.name),
             Some((stream, Some(now))) if now.zones != new.zones || now.filter != new.filter => {
                 let change = |plan: &mut config::plan::StreamPlan| *plan = new.clone();
                 said(control.change(stream, change), "changed", &new.name);

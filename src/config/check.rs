@@ -5,6 +5,7 @@ use super::{
     conform::conform,
     env::Lookup,
     fault::{Fault, Faults, KeyPath},
+    media::media,
     models::{Classes, Models, NO_EMBEDDER},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
     raw::{Detect, Embed, InputPx, Output, Raw, Span, Suppress},
@@ -100,6 +101,7 @@ fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Faul
     }
     let known = Known { streams: &streams, classes, host };
     let sinks = sinks(&raw.sinks, &root.key("sinks"), &known, &mut faults);
+    let media = media(raw, &root.key("media"), &known, &mut faults);
     let plan = Plan {
         streams,
         detect: detect(&raw.detect),
@@ -107,6 +109,7 @@ fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Faul
         track,
         camera_motion: camera_motion(&raw.track),
         output: output(&raw.output),
+        media,
         sinks,
         api: api(&raw.api, &root.key("api"), host, &mut faults),
         runtime: runtime(&raw.runtime, host),

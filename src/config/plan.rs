@@ -1,6 +1,6 @@
 //! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
 
-use super::{plan_sinks::SinksPlan, schedule::Schedule};
+use super::{plan_media::MediaPlan, plan_sinks::SinksPlan, schedule::Schedule};
 pub use super::{raw_camera::Transport, secret::Secret};
 use crate::{
     detect::nms::Scope, geometry::BBox, preprocess::camera_motion::CameraMotion, source::address::Address,
@@ -23,6 +23,8 @@ pub struct Plan {
     pub camera_motion: CameraMotion,
     /// Files written for each stream.
     pub output: OutputPlan,
+    /// Pictures and clips that are kept.
+    pub media: MediaPlan,
     /// Where events are delivered to.
     pub sinks: SinksPlan,
     /// Interfaces for operators; `None` where nothing is to listen.

@@ -4,7 +4,9 @@
 //! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
-use super::{raw_api::Api, raw_camera::Camera, raw_runtime::Runtime, raw_sinks::Sinks, raw_track::Track};
+use super::{
+    raw_api::Api, raw_camera::Camera, raw_media::Media, raw_runtime::Runtime, raw_sinks::Sinks, raw_track::Track,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
@@ -28,6 +30,9 @@ pub struct Raw {
     pub track: Track,
     /// What is written.
     pub output: Output,
+    /// Pictures and clips of what happened, kept as files beside the events, which name them. Nothing is kept unless it is
+    /// asked for.
+    pub media: Media,
     /// Where events are delivered to. Each sink follows the event log with a position of its own, so that one that is
     /// down gets everything later and holds nobody up.
     pub sinks: Sinks,
@@ -253,6 +258,7 @@ impl Default for Raw {
             embed: Embed::On(Embedder::default()),
             track: Track::default(),
             output: Output::default(),
+            media: Media::default(),
             sinks: Sinks::default(),
             api: Api::default(),
             runtime: Runtime::default(),

@@ -38,9 +38,29 @@ pub struct Event {
     /// What the time comes from.
     #[serde(default, skip_serializing_if = "Clock::is_file")]
     pub clock: Clock,
+    /// Files that show it, where some are kept.
+    #[serde(default, skip_serializing_if = "Files::is_none")]
+    pub files: Files,
     /// What happened.
     #[serde(flatten)]
     pub what: What,
+}
+
+/// Files that show an event, below the output folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Files {
+    /// The whole picture it happened in, JPEG.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<String>,
+    /// What was seen around it, video; there once that time has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<String>,
+}
+
+impl Files {
+    const fn is_none(&self) -> bool {
+        self.frame.is_none() && self.clip.is_none()
+    }
 }
 
 impl Event {

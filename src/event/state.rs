@@ -156,6 +156,7 @@ impl StreamState {
             time_seconds,
             captured_at: None,
             clock: super::Clock::File,
+            files: Default::default(),
             what,
         };
         (self.next_sequence..).zip(whats).map(event).collect()
@@ -216,6 +217,7 @@ pub(crate) mod tests {
             time_seconds: sequence as f64,
             captured_at: None,
             clock: crate::event::Clock::File,
+            files: Default::default(),
             what,
         }
     }

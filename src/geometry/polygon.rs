@@ -1,4 +1,4 @@
-//! Polygons of the zones: is one sound?
+//! Polygons of the zones: is one sound, and is a point in it?
 
 /// What makes a polygon unfit to say inside from outside. Numbers are those of the corners, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,21 @@ pub fn polygon_fault(corners: &[[f64; 2]]) -> Option<PolygonFault> {
         }
     };
     pairs.into_iter().find(crossing).map(|(i, j)| PolygonFault::CrossingEdges(i, j))
+}
+
+/// Whether `point` is inside the closed polygon of `corners`, all in one unit. Of two polygons with a common edge, a point
+/// on that edge is in one.
+///
+/// Source: the crossing-number test of Shimrat 1962: a ray to the right leaves through an odd number of edges.
+pub fn polygon_contains(corners: &[[f32; 2]], [x, y]: [f32; 2]) -> bool {
+    let mut inside = false;
+    for (index, [ax, ay]) in corners.iter().enumerate() {
+        let [bx, by] = corners[(index + 1) % corners.len()];
+        if (*ay > y) != (by > y) && x < ax + (y - ay) / (by - ay) * (bx - ax) {
+            inside = !inside;
+        }
+    }
+    inside
 }
 
 type Edge = ([f64; 2], [f64; 2]);
@@ -90,5 +105,16 @@ mod tests {
             let corners: Vec<_> = radii.iter().enumerate().map(corner).collect();
             prop_assert_eq!(polygon_fault(&corners), None);
         }
+    }
+
+    #[test]
+    fn a_point_is_inside_or_it_is_not() {
+        let notched = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 0.4], [0.0, 1.0]];
+        let cases =
+            [([0.5, 0.2], true), ([0.5, 0.8], false), ([0.1, 0.8], true), ([1.5, 0.2], false), ([-0.5, 0.2], false)];
+        for (point, expected) in cases {
+            assert_eq!(polygon_contains(&notched, point), expected, "{point:?}");
+        }
+        assert!(!polygon_contains(&[], [0.0, 0.0]));
     }
 }

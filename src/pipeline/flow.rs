@@ -128,7 +128,7 @@ pub struct Embedded {
 }
 
 /// A frame and the tracks after it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tracked {
     /// The frame.
     pub frame: Frame,
@@ -139,7 +139,7 @@ pub struct Tracked {
 }
 
 /// A tracked frame, or a turn in the stream's life, and the events it gave.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Analyzed {
     /// What was analyzed.
     pub flow: Flow<Tracked>,

@@ -4,6 +4,7 @@ use super::{
     deliver::{Deliver, Log},
     filter::Filter,
     follower::{Follower, Next, OpenSink},
+    hidden,
     kafka::KafkaSink,
     mqtt::MqttSink,
     nats::NatsSink,
@@ -102,7 +103,11 @@ impl Followers {
             let follower = Follower::new(&sink.name, log, open, filter, sink.format, &plan.delivery, status);
             let (log, stop) = (Arc::clone(&followers.log), Arc::clone(&followers.stop));
             let thread = thread::Builder::new().name(format!("sink-{}", sink.name));
-            followers.threads.push(thread.spawn(move || follow(follower, log.as_ref(), &stop))?);
+            let hidden = hidden::secrets(&sink.target);
+            followers.threads.push(thread.spawn(move || {
+                follow(follower, log.as_ref(), &stop);
+                drop(hidden);
+            })?);
         }
         Ok(followers)
     }

@@ -15,6 +15,8 @@ pub mod filter;
 pub mod follower;
 #[cfg(feature = "delivery")]
 pub mod followers;
+#[cfg(feature = "delivery")]
+mod hidden;
 pub mod jsonl;
 #[cfg(feature = "delivery")]
 mod kafka;

@@ -8,6 +8,7 @@ use super::{
     container::{self, ContainerFault},
     gst_decode::{Decode, Decoded, Failure, Picture},
     gst_frame::GstPixels,
+    gst_packets::PacketRing,
     timeline::Timeline,
 };
 use crate::frame::{Frame, FrameMeta, ImageSize, StreamId};
@@ -47,12 +48,21 @@ pub struct FileOpener {
     pub decoder_threads: u32,
     /// Longest wait for one frame.
     pub stalled_after: Duration,
+    /// Gets what the file holds, as it is encoded, for clips.
+    pub packets: Option<Arc<PacketRing>>,
 }
 
 impl FileOpener {
     /// Plays `path` once as `stream`.
     pub fn new(path: impl Into<PathBuf>, stream: StreamId) -> Self {
-        Self { path: path.into(), stream, repeat: 1, decoder_threads: DECODER_THREADS, stalled_after: STALLED_AFTER }
+        Self {
+            path: path.into(),
+            stream,
+            repeat: 1,
+            decoder_threads: DECODER_THREADS,
+            stalled_after: STALLED_AFTER,
+            packets: None,
+        }
     }
 }
 
@@ -89,7 +99,7 @@ impl FileSource {
         let fault = |error| open_error(&opener.path, error);
         check_is_file(&opener.path).map_err(fault)?;
         init().map_err(|error| open_error(&opener.path, error.to_string()))?;
-        let decode = Decode::start(&opener.path, opener.decoder_threads);
+        let decode = Decode::start(&opener.path, opener.decoder_threads, opener.packets.as_ref());
         let mut decode = decode.map_err(|failure| unopened(&opener.path, failure))?;
         let mut early = VecDeque::new();
         let first = first_picture(&mut decode, &opener)?;
@@ -177,7 +187,7 @@ impl FileSource {
         self.passes_left -= 1;
         self.pass_length = Duration::ZERO;
         self.timeline.splice();
-        let next = Decode::start(&self.opener.path, self.opener.decoder_threads);
+        let next = Decode::start(&self.opener.path, self.opener.decoder_threads, self.opener.packets.as_ref());
         self.decode = Some(next.map_err(|failure| self.broken(failure))?);
         Ok(None)
     }

@@ -11,6 +11,7 @@ use super::{
     gst_decode::{Seen, clock_time, connect_set_up, connect_stream_choice},
     gst_faults::{Faults, init},
     gst_frame::GstPixels,
+    gst_packets::PacketRing,
     redact::{Secrets, redacted},
     timeline::Timeline,
 };
@@ -53,6 +54,8 @@ pub struct CameraOpener {
     pub stream: StreamId,
     /// How long GStreamer may wait for an answer of the network.
     pub connect_timeout: Duration,
+    /// Gets what the camera sends, as it encoded it, for clips.
+    pub packets: Option<Arc<PacketRing>>,
 }
 
 impl OpenSource for CameraOpener {
@@ -252,7 +255,7 @@ impl Pipeline {
         bin.add_many([&source, &decodebin, &convert, sink.upcast_ref()]).map_err(lacks)?;
         convert.link(&sink).map_err(lacks)?;
         let (faults, seen) = (Arc::new(Faults::default()), Arc::new(Mutex::new(Seen::default())));
-        connect_set_up(&bin, &bus, DECODER_THREADS, &faults, &seen);
+        connect_set_up(&bin, &bus, DECODER_THREADS, &faults, &seen, opener.packets.as_ref());
         set_up_demuxers(&bin, &sink);
         let entry = convert.static_pad("sink").ok_or("videoconvert has no input")?;
         connect_stream_choice(&decodebin, &entry, &seen);

@@ -2,7 +2,10 @@
 //!
 //! Knows nothing of epochs, media time or frames of the line; `gst` makes those of what comes out here.
 
-use super::gst_faults::{Faults, Tally};
+use super::{
+    gst_faults::{Faults, Tally},
+    gst_packets::PacketRing,
+};
 use gstreamer as gst;
 use gstreamer::{glib, prelude::*};
 use gstreamer_app::AppSink;
@@ -81,8 +84,8 @@ pub(super) struct Decode {
 }
 
 impl Decode {
-    /// Starts decoding `file` with at most `threads` threads in the decoder.
-    pub fn start(file: &Path, threads: u32) -> Result<Self, Failure> {
+    /// Starts decoding `file` with at most `threads` threads in the decoder; what it is given goes into `packets` too.
+    pub fn start(file: &Path, threads: u32, packets: Option<&Arc<PacketRing>>) -> Result<Self, Failure> {
         let build = |error: glib::BoolError| Failure::Unusable(format!("GStreamer lacks a plug-in: {}", error.message));
         let pipeline = gst::Pipeline::new();
         // Nothing is played to a clock: pictures come as fast as they are fetched.
@@ -110,7 +113,7 @@ impl Decode {
         let faults = Arc::new(Faults::default());
         let seen = Arc::new(Mutex::new(Seen::default()));
         let bus = pipeline.bus().ok_or_else(|| Failure::Unusable("pipeline without a bus".into()))?;
-        connect_set_up(&pipeline, &bus, threads, &faults, &seen);
+        connect_set_up(&pipeline, &bus, threads, &faults, &seen, packets);
         let entry =
             convert.static_pad("sink").ok_or_else(|| Failure::Unusable("videoconvert without a sink".into()))?;
         connect_stream_choice(&decodebin, &entry, &seen);
@@ -249,8 +252,10 @@ pub(super) fn connect_set_up(
     threads: u32,
     faults: &Arc<Faults>,
     seen: &Arc<Mutex<Seen>>,
+    packets: Option<&Arc<PacketRing>>,
 ) {
     let (faults, seen, bus) = (faults.clone(), seen.clone(), bus.downgrade());
+    let packets = packets.cloned();
     pipeline.connect_deep_element_added(move |_, _, element| {
         let Some(factory) = element.factory() else { return };
         let class = factory.metadata("klass").unwrap_or_default();
@@ -270,6 +275,7 @@ pub(super) fn connect_set_up(
         faults.watch(element);
         let seen = seen.clone();
         if let Some(pad) = element.static_pad("sink") {
+            packets.iter().for_each(|packets| packets.watch(&pad));
             pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
                 if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view()) {
                     let codec = caps.caps().structure(0).map(codec_name);

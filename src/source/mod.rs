@@ -12,6 +12,8 @@ mod gst_decode;
 mod gst_faults;
 #[cfg(feature = "gst")]
 pub mod gst_frame;
+#[cfg(feature = "gst")]
+pub mod gst_packets;
 pub mod inputs;
 pub mod paced;
 pub mod redact;

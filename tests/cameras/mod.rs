@@ -211,7 +211,7 @@ pub fn with_login(mut plan: StreamPlan, user: &str, password: &str) -> StreamPla
 pub fn opener(stream: StreamId, plan: &StreamPlan) -> Box<dyn OpenSource> {
     let live = plan.live.as_ref().expect("live");
     let camera = live.camera.clone().expect("a camera");
-    Box::new(CameraOpener { plan: camera, stream, connect_timeout: live.connect_timeout })
+    Box::new(CameraOpener { plan: camera, stream, connect_timeout: live.connect_timeout, packets: None })
 }
 
 /// One frame at the end of the line.

@@ -18,6 +18,7 @@ pub fn event(stream: &str, sequence: u64) -> Event {
         time_seconds: sequence as f64,
         captured_at: None,
         clock: Clock::File,
+        files: Default::default(),
         what: What::StreamRecovered { outage_seconds: 0.0 },
     }
 }
