@@ -87,7 +87,7 @@ fn the_file_changes_and_no_other_stream_notices() {
     };
     let decoded = counted("eyeline_stage_sent_total{stage=\"decode\"}");
     let recorded = counted("eyeline_stage_sent_total{stage=\"record\"}");
-    assert!(recorded > 20.0 && decoded - recorded < 8.0, "{decoded} frames decoded, {recorded} recorded");
+    assert!(recorded > 5.0 && decoded - recorded < 8.0, "{decoded} frames decoded, {recorded} recorded");
     program.stop();
     for name in ["stays", "changes"] {
         let events = fs::read_to_string(out.join(name).join("events.jsonl")).unwrap();

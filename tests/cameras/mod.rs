@@ -77,8 +77,7 @@ impl Spec {
     fn launch(&self) -> String {
         let encode = match self.codec {
             "h264" => {
-                "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 threads=1 ! identity name=coded \
-                 ! rtph264pay config-interval=1"
+                "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 threads=1 ! rtph264pay config-interval=1"
             }
             "h265" => {
                 "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! h265parse ! rtph265pay config-interval=1"
@@ -97,7 +96,7 @@ impl Spec {
     fn twist(&self) -> String {
         match self.twist {
             Twist::None => String::new(),
-            Twist::ClockBack(by) => format!("back {}", by.as_nanos()),
+            Twist::ClockBack(by) => format!("back {}", by.as_secs()),
             Twist::Size(size) => format!("size {}", raw_caps(size, self.fps)),
         }
     }
@@ -183,7 +182,7 @@ pub fn be_a_camera() {
     factory.connect_media_configure(move |_, media| {
         let bin = media.element().downcast::<gst::Bin>().expect("a bin");
         match twist.split_once(' ') {
-            Some(("back", by)) => turn_clock_back(&bin, by.parse().expect("nanoseconds")),
+            Some(("back", by)) => turn_clock_back(&bin, Duration::from_secs(by.parse().expect("seconds"))),
             Some(("size", caps)) => resize(&bin, caps),
             _ => {}
         }
@@ -209,16 +208,32 @@ pub fn be_a_camera() {
     glib::MainLoop::new(None, false).run();
 }
 
-/// Coded pictures are stamped later by so much, until they no longer are.
-fn turn_clock_back(bin: &gst::Bin, by_nanos: u64) {
-    let pad = bin.by_name("coded").and_then(|coded| coded.static_pad("src")).expect("H.264");
-    let count = AtomicU64::new(0);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let by = gst::ClockTime::from_nseconds(by_nanos);
-        if let (Some(buffer), true) = (info.buffer_mut(), count.fetch_add(1, Ordering::SeqCst) < BEFORE_TWIST) {
-            let buffer = buffer.make_mut();
-            buffer.set_pts(buffer.pts().map(|pts| pts + by));
-            buffer.set_dts(buffer.dts().map(|dts| dts + by));
+/// RTP stamps are later by so much, until they no longer are.
+fn turn_clock_back(bin: &gst::Bin, by: Duration) {
+    const TICKS_A_SECOND: u64 = 90_000;
+    let ticks = (by.as_secs() * TICKS_A_SECOND) as u32;
+    let pad = bin.by_name("pay0").and_then(|pay| pay.static_pad("src")).expect("a payloader");
+    let pictures = AtomicU64::new(0);
+    let stamp = move |buffer: &mut gst::BufferRef| {
+        let mut packet = buffer.map_writable().expect("a packet");
+        if pictures.load(Ordering::SeqCst) < BEFORE_TWIST {
+            let stamped = u32::from_be_bytes(packet[4..8].try_into().expect("a header")).wrapping_add(ticks);
+            packet[4..8].copy_from_slice(&stamped.to_be_bytes());
+        }
+        // The marker ends a picture.
+        pictures.fetch_add(u64::from(packet[1] >> 7), Ordering::SeqCst);
+    };
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
+        match &mut info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => stamp(buffer.make_mut()),
+            Some(gst::PadProbeData::BufferList(list)) => {
+                let stamped = list.iter_owned().map(|mut buffer| {
+                    stamp(buffer.make_mut());
+                    buffer
+                });
+                *list = stamped.collect();
+            }
+            _ => {}
         }
         gst::PadProbeReturn::Ok
     });
