@@ -14,6 +14,8 @@ mod delivery;
 #[cfg(feature = "line")]
 pub mod execute;
 #[cfg(feature = "line")]
+mod find_args;
+#[cfg(feature = "line")]
 mod media;
 #[cfg(feature = "line")]
 mod models;
@@ -33,6 +35,8 @@ mod run;
 mod signals;
 #[cfg(feature = "delivery")]
 mod sinks;
+#[cfg(feature = "line")]
+mod stage_status;
 #[cfg(feature = "line")]
 mod table;
 #[cfg(feature = "line")]

@@ -1,6 +1,6 @@
 //! The running line as its operators know it: `Operate` over `pipeline::Control`, and the recorder that tells them the news.
 
-use super::{delivery::DeliveryReports, media::Media};
+use super::{delivery::DeliveryReports, media::Media, stage_status};
 use crate::{
     config::{
         check,
@@ -355,6 +355,7 @@ impl Operate for OperatedLine {
         let faults = self.control.faults();
         let stopping = faults.is_stopped().then(|| "shutting down".to_owned());
         let (sinks, log) = self.delivery.as_ref().map(DeliveryReports::read).unwrap_or_default();
-        LineStatus { not_ready: faults.broken().or(stopping), stages: Vec::new(), sinks, log }
+        let stages = stage_status::stages(self.control.stats().line());
+        LineStatus { not_ready: faults.broken().or(stopping), stages, sinks, log }
     }
 }
