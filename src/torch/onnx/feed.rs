@@ -73,7 +73,7 @@ const SIZES: [(&str, fn([f32; 2]) -> [f32; 2]); 3] = [
 ];
 
 /// What an input is told of the size.
-fn told<'f>(info: &'f ValueInfo, size: ImageSize) -> Result<(&'f str, Tensor), TorchError> {
+fn told(info: &ValueInfo, size: ImageSize) -> Result<(&str, Tensor), TorchError> {
     let numbers = SIZES.iter().find(|(name, _)| *name == info.name).map(|(_, numbers)| numbers);
     let numbers = numbers.map_or([1.0, 1.0], |numbers| numbers([size.width as f32, size.height as f32]));
     let tensor = Tensor::f_from_slice(&numbers)?.f_reshape([1, 2])?.f_to_kind(info.kind.torch())?;
