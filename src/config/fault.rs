@@ -100,6 +100,14 @@ impl KeyPath {
         self.then(Step::Index(index))
     }
 
+    /// The same path seen from an entry of the top-level `list` where it leads into one.
+    pub fn below_entry(&self, list: &str) -> Self {
+        match &*self.0 {
+            [Step::Key(key), Step::Index(_), below @ ..] if key == list => Self(below.to_vec()),
+            _ => self.clone(),
+        }
+    }
+
     /// Whether this is the file as a whole.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()

@@ -12,6 +12,7 @@ pub mod fault;
 pub mod host;
 mod locate;
 mod models;
+pub mod part;
 pub mod plan;
 pub mod raw;
 pub mod raw_track;

@@ -1,7 +1,7 @@
 //! The JSON Schema of a pipeline file, derived from `raw`: editors complete and validate by it, `conform` checks by it.
 
 use super::{constraint::is, raw::Raw};
-use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
@@ -13,9 +13,15 @@ pub fn schema() -> &'static Value {
 }
 
 fn derived() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let mut schema = settings.into_generator().into_root_schema_for::<Raw>().to_value();
+    let mut schema = schema_of::<Raw>();
     schema["title"] = "eyeline pipeline".into();
+    schema
+}
+
+/// The schema of any such type, every type written out where it is used.
+pub(super) fn schema_of<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     each_node(&mut schema, &mut tidy);
     schema
 }

@@ -8,13 +8,15 @@ use super::{
 };
 use crate::{
     config::{
+        check::{self, Host},
         fault::{Fault, Faults, KeyPath},
-        raw::Stream,
+        raw::{Raw, Stream},
     },
     frame::ImageSize,
 };
 use std::{
     collections::BTreeMap,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
@@ -40,6 +42,27 @@ struct FakeStream {
 impl Default for FakeLine {
     fn default() -> Self {
         Self { streams: Arc::default(), line: Arc::default(), news: Broadcast::new(NEWS_KEPT) }
+    }
+}
+
+/// A machine that has every file.
+struct EveryFile;
+
+impl Host for EveryFile {
+    fn videos(&self, input: &str) -> Result<Vec<PathBuf>, String> {
+        Ok(vec![PathBuf::from(input)])
+    }
+
+    fn is_file(&self, _path: &Path) -> bool {
+        true
+    }
+
+    fn cpus(&self) -> usize {
+        1
+    }
+
+    fn variable(&self, _name: &str) -> Option<String> {
+        None
     }
 }
 
@@ -120,7 +143,9 @@ impl Operate for FakeLine {
     }
 
     fn add(&self, stream: &Stream) -> Result<StreamStatus, OperateError> {
-        let name = stream.name.clone().unwrap_or_else(|| stream.file.clone());
+        let raw = Raw { streams: vec![stream.clone()], ..Raw::default() };
+        let checked = check::plan(&raw, &EveryFile).map_err(OperateError::Invalid)?;
+        let name = checked.plan.streams.first().map(|plan| plan.name.clone()).unwrap_or_default();
         let mut streams = lock(&self.streams);
         if streams.iter().any(|known| known.status.name.to_lowercase() == name.to_lowercase()) {
             return Err(OperateError::NameTaken { name });

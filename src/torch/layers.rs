@@ -6,19 +6,28 @@
 use super::{
     Activation, FoldedConv,
     native::{self, Fused},
-    runtime::TorchError,
+    runtime::{Placement, TorchError},
 };
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
-/// How a convolution moves over its input; the same in both directions.
+/// How a convolution moves over its input: (rows, columns).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     /// Step.
-    pub stride: i64,
+    pub stride: [i64; 2],
     /// Zeros on each side.
-    pub padding: i64,
+    pub padding: [i64; 2],
+    /// Distance between a kernel's neighbours.
+    pub dilation: [i64; 2],
     /// Independent groups of channels.
     pub groups: i64,
+}
+
+impl Geometry {
+    /// The same in both directions, the kernel in one piece.
+    pub fn square(stride: i64, padding: i64, groups: i64) -> Self {
+        Self { stride: [stride; 2], padding: [padding; 2], dilation: [1; 2], groups }
+    }
 }
 
 /// A convolution with bias and activation.
@@ -31,91 +40,111 @@ pub struct ConvLayer {
 }
 
 enum Weight {
-    /// Laid out for oneDNN.
-    Packed(Tensor),
+    /// Laid out for oneDNN, with what it computes along.
+    Packed { weight: Tensor, fused: Fused, rest: Activation },
     /// In channels_last order.
     Plain(Tensor),
 }
 
 impl ConvLayer {
-    /// Moves weights to `device`. `input`: shape (N, channels, rows, columns) it will mostly see, which on a CPU decides
-    /// the layout of the weights; other shapes work too.
+    /// Moves weights to where they are used. `input`: shape (N, channels, rows, columns) it will mostly see, which on a CPU
+    /// decides the layout of the weights; other shapes work too.
     pub fn new(
         folded: &FoldedConv,
         geometry: Geometry,
         activation: Activation,
-        device: Device,
+        place: impl Into<Placement>,
         input: [i64; 4],
     ) -> Result<Self, TorchError> {
         let weight = host_tensor(&folded.weights, &folded.shape.map(|size| size as i64))?;
-        let bias = host_tensor(&folded.biases, &[folded.biases.len() as i64])?.f_to_device(device)?;
-        let weight = if device == Device::Cpu && native::has_fused_convolution() {
-            let Geometry { stride, padding, groups } = geometry;
-            let packed = weight.f_to_mkldnn(Kind::Float)?.f_mkldnn_reorder_conv2d_weight(
-                [padding; 2],
-                [stride; 2],
-                [1, 1],
+        let bias = host_tensor(&folded.biases, &[folded.biases.len() as i64])?;
+        Self::from_tensors(&weight, &bias, geometry, activation, place.into(), input)
+    }
+
+    /// As `new`, of 32-bit floats on the host: weights (filters, channels / groups, rows, columns), one bias a filter.
+    pub fn from_tensors(
+        weight: &Tensor,
+        bias: &Tensor,
+        geometry: Geometry,
+        activation: Activation,
+        place: Placement,
+        input: [i64; 4],
+    ) -> Result<Self, TorchError> {
+        let kind = place.precision.kind();
+        let input_channels = weight.size().get(1).copied().unwrap_or(0) * geometry.groups;
+        let bias = bias.f_to_device(place.device)?.f_to_kind(kind)?;
+        let weight = if place.device == Device::Cpu && native::has_fused_convolution() {
+            let Geometry { stride, padding, dilation, groups } = geometry;
+            let packed = weight.f_contiguous()?.f_to_mkldnn(kind)?.f_mkldnn_reorder_conv2d_weight(
+                padding,
+                stride,
+                dilation,
                 groups,
                 &input[..],
             )?;
-            Weight::Packed(packed)
+            let (fused, rest) = fuse(activation);
+            Weight::Packed { weight: packed, fused, rest }
         } else {
-            Weight::Plain(channels_last(&weight)?.f_to_device(device)?)
+            Weight::Plain(channels_last(weight)?.f_to_device(place.device)?.f_to_kind(kind)?)
         };
-        let input_channels = folded.shape[1] as i64 * geometry.groups;
         Ok(Self { weight, bias, geometry, activation, input_channels })
     }
 
-    /// Output of shape (N, filters, rows, columns).
+    /// Output of shape (N, filters, rows, columns), of the precision the layer was made in, as the input must be.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, TorchError> {
         let shape = input.size();
         if shape.get(1) != Some(&self.input_channels) {
             return Err(TorchError(format!("input {shape:?} of a convolution over {} channels", self.input_channels)));
         }
-        let (output, rest) = match &self.weight {
-            Weight::Packed(weight) => {
-                let (fused, rest) = fuse(self.activation);
+        match &self.weight {
+            Weight::Packed { weight, fused, rest } => {
                 let refused = || TorchError(format!("convolution of {shape:?} failed; out of memory?"));
                 let output = native::convolution(input, weight, &self.bias, &self.geometry, fused);
-                (output.ok_or_else(refused)?, rest)
+                activate(output.ok_or_else(refused)?, *rest)
             }
             Weight::Plain(weight) => {
-                let Geometry { stride, padding, groups } = self.geometry;
-                let output = input.f_conv2d(weight, Some(&self.bias), [stride; 2], [padding; 2], [1, 1], groups)?;
-                (output, self.activation)
+                let Geometry { stride, padding, dilation, groups } = self.geometry;
+                let output = input.f_conv2d(weight, Some(&self.bias), stride, padding, dilation, groups)?;
+                activate(output, self.activation)
             }
-        };
-        activate(output, rest)
+        }
     }
 }
 
 /// What oneDNN computes along with a convolution, and what is left to do after it.
 fn fuse(activation: Activation) -> (Fused, Activation) {
-    let fused = |name, scalars| (Fused { name, scalars }, Activation::Linear);
+    let named = |name, scalars, algorithm| (Fused { name, scalars, algorithm }, Activation::Linear);
+    let fused = |name| named(name, Vec::new(), None);
     match activation {
-        Activation::Leaky => fused(c"leaky_relu", &[LEAKY_SLOPE]),
-        Activation::Relu => fused(c"relu", &[]),
-        Activation::Relu6 => fused(c"hardtanh", &[0.0, 6.0]),
-        Activation::Logistic => fused(c"sigmoid", &[]),
-        Activation::Swish => fused(c"swish", &[]),
-        Activation::Linear | Activation::Mish => (Fused { name: c"none", scalars: &[] }, activation),
+        Activation::Leaky { slope } => named(c"leaky_relu", vec![slope], None),
+        Activation::Relu => fused(c"relu"),
+        Activation::Clamp { low, high } => named(c"hardtanh", vec![low, high], None),
+        Activation::Logistic => fused(c"sigmoid"),
+        Activation::Swish => fused(c"swish"),
+        Activation::HardSwish => fused(c"hardswish"),
+        Activation::HardSigmoid => fused(c"hardsigmoid"),
+        Activation::Tanh => fused(c"tanh"),
+        Activation::Gelu => named(c"gelu", Vec::new(), Some(c"none")),
+        Activation::Linear => fused(c"none"),
+        Activation::Mish => (fused(c"none").0, activation),
     }
 }
-
-/// Darknet's slope below zero. Source: activations.h, leaky_activate.
-const LEAKY_SLOPE: f64 = 0.1;
 
 /// Applies an activation, in place where libtorch can.
 pub fn activate(mut values: Tensor, activation: Activation) -> Result<Tensor, TorchError> {
     let _in_place = match activation {
         Activation::Linear => return Ok(values),
         // tch offers leaky_relu with libtorch's default slope only.
-        Activation::Leaky => return Ok(values.f_maximum(&values.f_mul_scalar(LEAKY_SLOPE)?)?),
+        Activation::Leaky { slope } => return Ok(values.f_maximum(&values.f_mul_scalar(slope)?)?),
         Activation::Relu => values.f_relu_()?,
-        Activation::Relu6 => values.f_clamp_(0.0, 6.0)?,
+        Activation::Clamp { low, high } => values.f_clamp_(low, high)?,
         Activation::Logistic => values.f_sigmoid_()?,
         Activation::Swish => values.f_silu_()?,
         Activation::Mish => values.f_mish_()?,
+        Activation::HardSwish => values.f_hardswish_()?,
+        Activation::HardSigmoid => values.f_hardsigmoid_()?,
+        Activation::Gelu => values.f_gelu_("none")?,
+        Activation::Tanh => values.f_tanh_()?,
     };
     Ok(values)
 }
@@ -134,14 +163,18 @@ pub fn channels_last(values: &Tensor) -> Result<Tensor, TorchError> {
 mod tests {
     use super::*;
 
-    const ALL: [Activation; 7] = [
+    const ALL: [Activation; 11] = [
         Activation::Linear,
-        Activation::Leaky,
+        Activation::Leaky { slope: 0.1 },
         Activation::Relu,
-        Activation::Relu6,
+        Activation::RELU6,
         Activation::Logistic,
         Activation::Swish,
         Activation::Mish,
+        Activation::HardSwish,
+        Activation::HardSigmoid,
+        Activation::Gelu,
+        Activation::Tanh,
     ];
 
     /// Values from -8 to 8 in a fixed scramble.
@@ -158,7 +191,7 @@ mod tests {
             let shape = [filters, inputs / groups, kernel, kernel];
             let weights = scrambled(shape.iter().product()).iter().map(|w| w / 20.0).collect();
             let folded = FoldedConv { shape, weights, biases: scrambled(filters) };
-            let geometry = Geometry { stride, padding, groups: groups as i64 };
+            let geometry = Geometry::square(stride, padding, groups as i64);
             let size = [2, inputs as i64, 9, 11];
             let input = host_tensor(&scrambled(2 * inputs * 99), &size).unwrap();
             let input = channels_last(&input).unwrap();
@@ -170,13 +203,19 @@ mod tests {
                     ..layer
                 };
                 let packed = ConvLayer::new(&folded, geometry, activation, Device::Cpu, size).unwrap();
-                assert!(matches!(packed.weight, Weight::Packed(_)), "this libtorch has no oneDNN");
+                assert!(matches!(packed.weight, Weight::Packed { .. }), "this libtorch has no oneDNN");
                 let (got, expected) = (packed.forward(&input).unwrap(), plain.forward(&input).unwrap());
                 assert_eq!(got.size(), expected.size());
                 let difference = (&got - &expected).abs().max().double_value(&[]);
                 assert!(difference < 1e-4, "{activation:?} of {shape:?}: {difference}");
             }
         }
+    }
+
+    /// The normal distribution at the inputs of the test below. Source: a table of Φ.
+    fn normal(x: f32) -> f32 {
+        let table = [(-9.0, 0.0), (-1.0, 0.158_655), (-0.1, 0.460_172), (0.0, 0.5), (0.5, 0.691_462)];
+        table.iter().find(|(at, _)| *at == x).map_or(1.0, |(_, value)| *value)
     }
 
     #[test]
@@ -188,18 +227,17 @@ mod tests {
             for (index, x) in inputs.into_iter().enumerate() {
                 let expected = match activation {
                     Activation::Linear => x,
-                    Activation::Leaky => {
-                        if x < 0.0 {
-                            0.1 * x
-                        } else {
-                            x
-                        }
-                    }
+                    Activation::Leaky { slope } => x.max(0.0) + slope as f32 * x.min(0.0),
                     Activation::Relu => x.max(0.0),
-                    Activation::Relu6 => x.clamp(0.0, 6.0),
+                    Activation::Clamp { low, high } => x.clamp(low as f32, high as f32),
                     Activation::Logistic => logistic(x),
                     Activation::Swish => x * logistic(x),
                     Activation::Mish => x * x.exp().ln_1p().tanh(),
+                    Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+                    Activation::HardSigmoid => (x + 3.0).clamp(0.0, 6.0) / 6.0,
+                    // x/2 · (1 + erf(x / √2)), values of Φ from a table.
+                    Activation::Gelu => x * normal(x),
+                    Activation::Tanh => x.tanh(),
                 };
                 let got = got.double_value(&[index as i64]) as f32;
                 assert!((got - expected).abs() < 1e-5, "{activation:?}({x}) = {got}, expected {expected}");

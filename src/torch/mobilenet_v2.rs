@@ -8,10 +8,10 @@
 use super::{
     Activation, BatchNorm, FoldedConv,
     layers::{ConvLayer, Geometry},
-    runtime::{Network, TorchError},
+    runtime::{Network, Placement, TorchError},
     state_dict::{StateDict, StateDictError},
 };
-use tch::{Device, Tensor};
+use tch::{Kind, Tensor};
 
 /// Stages of inverted residual blocks up to the one the features come from: expansion, output channels, blocks, stride
 /// of the first block. Source: Sandler et al. 2018, table 2 (the fourth stage's blocks after its first are not needed).
@@ -38,6 +38,7 @@ pub struct MobileNetV2 {
     blocks: Vec<Block>,
     expand: ConvLayer,
     features: ConvLayer,
+    kind: Kind,
 }
 
 /// An inverted residual block; without expansion in the first stage.
@@ -64,9 +65,9 @@ pub enum BuildError {
 
 impl MobileNetV2 {
     /// Builds the network for crops of `input`: (N, 3, rows, columns).
-    pub fn new(weights: &StateDict, device: Device, input: [i64; 4]) -> Result<Self, BuildError> {
-        let mut maker = Maker { weights, device, shape: input };
-        let stem = maker.conv("features.0.0", "features.0.1", [STEM, 3, 3, 3], 2, Activation::Relu6)?;
+    pub fn new(weights: &StateDict, place: impl Into<Placement>, input: [i64; 4]) -> Result<Self, BuildError> {
+        let mut maker = Maker { weights, place: place.into(), shape: input };
+        let stem = maker.conv("features.0.0", "features.0.1", [STEM, 3, 3, 3], 2, Activation::RELU6)?;
         let (mut inputs, mut blocks) = (STEM, Vec::new());
         for (expansion, outputs, count, stride) in STAGES {
             for index in 0..count {
@@ -78,20 +79,20 @@ impl MobileNetV2 {
         }
         let prefix = format!("features.{}.conv.", blocks.len() + 1);
         let name = |part: usize| format!("{prefix}{part}");
-        let expand = maker.conv(&name(0), &name(1), [FEATURES, inputs, 1, 1], 1, Activation::Relu6)?;
+        let expand = maker.conv(&name(0), &name(1), [FEATURES, inputs, 1, 1], 1, Activation::RELU6)?;
         let features = maker.whitened(&name(3), &name(4), [FEATURES, 1, 3, 3])?;
-        Ok(Self { stem, blocks, expand, features })
+        Ok(Self { stem, blocks, expand, features, kind: maker.place.precision.kind() })
     }
 }
 
 impl Network for MobileNetV2 {
     fn forward(&self, batch: &Tensor) -> Result<Vec<Tensor>, TorchError> {
-        let mut values = self.stem.forward(batch)?;
+        let mut values = self.stem.forward(&batch.f_to_kind(self.kind)?)?;
         for block in &self.blocks {
             values = block.forward(values)?;
         }
         let features = self.features.forward(&self.expand.forward(&values)?)?;
-        let stripes = features.f_adaptive_avg_pool2d([STRIPES as i64, 1])?;
+        let stripes = features.f_to_kind(Kind::Float)?.f_adaptive_avg_pool2d([STRIPES as i64, 1])?;
         // (N, channels, stripes, 1) to (N, stripes, channels), so that a stripe's values lie together.
         let stripes = stripes.f_squeeze_dim(3)?.f_transpose(1, 2)?.f_contiguous()?;
         let norms = stripes.f_norm_scalaropt_dim(2.0, [2i64], true)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
@@ -113,7 +114,7 @@ impl Block {
 /// Makes layers one after the other and follows the shape of the values through them.
 struct Maker<'a> {
     weights: &'a StateDict,
-    device: Device,
+    place: Placement,
     shape: [i64; 4],
 }
 
@@ -156,9 +157,9 @@ impl Maker<'_> {
             count => return Err(BuildError::NotFinite(conv.to_owned(), count)),
         }
         let groups = self.shape[1] / shape[1] as i64;
-        let geometry = Geometry { stride, padding: shape[2] as i64 / 2, groups };
-        let layer = ConvLayer::new(&folded, geometry, activation, self.device, self.shape)?;
-        let side = |side: i64| (side + 2 * geometry.padding - shape[2] as i64) / stride + 1;
+        let geometry = Geometry::square(stride, shape[2] as i64 / 2, groups);
+        let layer = ConvLayer::new(&folded, geometry, activation, self.place, self.shape)?;
+        let side = |side: i64| (side + 2 * geometry.padding[0] - shape[2] as i64) / stride + 1;
         self.shape = [self.shape[0], shape[0] as i64, side(self.shape[2]), side(self.shape[3])];
         Ok(layer)
     }
@@ -176,10 +177,10 @@ impl Maker<'_> {
         let expand = if expansion == 1 {
             None
         } else {
-            Some(self.conv(&name(0), &name(1), [hidden, inputs, 1, 1], 1, Activation::Relu6)?)
+            Some(self.conv(&name(0), &name(1), [hidden, inputs, 1, 1], 1, Activation::RELU6)?)
         };
         let at = if expand.is_some() { 3 } else { 0 };
-        let depthwise = self.conv(&name(at), &name(at + 1), [hidden, 1, 3, 3], stride, Activation::Relu6)?;
+        let depthwise = self.conv(&name(at), &name(at + 1), [hidden, 1, 3, 3], stride, Activation::RELU6)?;
         let project = self.conv(&name(at + 3), &name(at + 4), [outputs, hidden, 1, 1], 1, Activation::Linear)?;
         Ok(Block { expand, depthwise, project, residual: stride == 1 && inputs == outputs })
     }

@@ -16,25 +16,48 @@ pub mod mobilenet_v2;
 #[cfg(feature = "torch")]
 mod native;
 #[cfg(feature = "torch")]
+pub mod onnx;
+#[cfg(feature = "torch")]
 pub mod runtime;
 
 /// What a layer does to each of its outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
     /// Nothing.
     Linear,
-    /// x, or 0.1·x where negative (Darknet's slope).
-    Leaky,
+    /// x, or slope·x where negative.
+    Leaky {
+        /// Between 0 and 1.
+        slope: f64,
+    },
     /// max(x, 0).
     Relu,
-    /// x clamped to 0..=6 (MobileNet).
-    Relu6,
+    /// x clamped to a range; 0 to 6 is MobileNet's ReLU6.
+    Clamp {
+        /// Least value.
+        low: f64,
+        /// Greatest value.
+        high: f64,
+    },
     /// 1 / (1 + exp(-x)).
     Logistic,
     /// x · logistic(x), also called SiLU.
     Swish,
     /// x · tanh(ln(1 + exp(x))) (Misra 2019).
     Mish,
+    /// x · clamp(x + 3, 0, 6) / 6 (Howard et al. 2019).
+    HardSwish,
+    /// clamp(x + 3, 0, 6) / 6.
+    HardSigmoid,
+    /// x · Φ(x), Φ the normal distribution (Hendrycks 2016).
+    Gelu,
+    /// Hyperbolic tangent.
+    Tanh,
+}
+
+impl Activation {
+    /// MobileNet's activation.
+    pub const RELU6: Self = Self::Clamp { low: 0.0, high: 6.0 };
 }
 
 /// Weights of a convolution with its batch normalization folded in, on the host.

@@ -35,10 +35,12 @@ type ConvolutionPointwise = unsafe extern "C" fn(
 ) -> i32;
 
 /// An activation oneDNN computes together with a convolution: its name there and its parameters.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Fused {
     pub name: &'static CStr,
-    pub scalars: &'static [f64],
+    pub scalars: Vec<f64>,
+    /// How to compute it where oneDNN knows several ways.
+    pub algorithm: Option<&'static CStr>,
 }
 
 /// Whether this libtorch was built with oneDNN, so that `convolution` works.
@@ -58,7 +60,7 @@ fn fused_convolution() -> Option<ConvolutionPointwise> {
     })
 }
 
-/// oneDNN's 2D convolution with bias and activation in one pass, on float CPU tensors in channels_last order.
+/// oneDNN's 2D convolution with bias and activation in one pass, on CPU tensors of one float type in channels_last order.
 ///
 /// `weight` was reordered by `mkldnn_reorder_conv2d_weight` for this geometry. `None` where libtorch lacks the function or
 /// refuses (it prints its reason on standard error).
@@ -67,12 +69,14 @@ pub(super) fn convolution(
     weight: &Tensor,
     bias: &Tensor,
     geometry: &super::layers::Geometry,
-    fused: Fused,
+    fused: &Fused,
 ) -> Option<Tensor> {
     let function = fused_convolution()?;
     let handle = |tensor: &Tensor| -> Handle { tensor.as_ptr().cast_mut().cast() };
     let (bias, scalars): (Handle, Vec<*const f64>) = (handle(bias), fused.scalars.iter().map(ptr::from_ref).collect());
-    let (padding, stride, dilation) = ([geometry.padding; 2], [geometry.stride; 2], [1i64; 2]);
+    let (padding, stride, dilation) = (geometry.padding, geometry.stride, geometry.dilation);
+    let algorithm = fused.algorithm.map_or(ptr::null(), CStr::as_ptr);
+    let algorithm = fused.algorithm.map_or(ptr::null(), |_| ptr::from_ref(&algorithm));
     let mut output: Handle = ptr::null_mut();
     // SAFETY: every pointer is to a live value of the length given beside it and is only read during the call; the tensors
     // are borrowed from tch and not modified (the C interface lacks const). `output` is set to a new tensor on success.
@@ -91,7 +95,7 @@ pub(super) fn convolution(
             fused.name.as_ptr(),
             scalars.as_ptr(),
             scalars.len() as i64,
-            ptr::null(),
+            algorithm,
             &mut output,
         )
     };

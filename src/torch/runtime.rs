@@ -35,6 +35,54 @@ pub enum Device {
     Cuda(usize),
 }
 
+/// In which floats a network computes. What comes out is 32-bit again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    Fp32,
+    /// Brain floats: the range of 32 bits, 8 bits of accuracy.
+    Bf16,
+    /// Half floats, for GPUs.
+    Fp16,
+}
+
+impl Precision {
+    pub(super) fn kind(self) -> tch::Kind {
+        match self {
+            Self::Fp32 => tch::Kind::Float,
+            Self::Bf16 => tch::Kind::BFloat16,
+            Self::Fp16 => tch::Kind::Half,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fp32 => "fp32",
+            Self::Bf16 => "bf16",
+            Self::Fp16 => "fp16",
+        })
+    }
+}
+
+/// Where and in which floats a network runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// Where.
+    pub device: tch::Device,
+    /// In which floats.
+    pub precision: Precision,
+}
+
+impl From<tch::Device> for Placement {
+    /// In 32-bit floats.
+    fn from(device: tch::Device) -> Self {
+        Self { device, precision: Precision::Fp32 }
+    }
+}
+
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -84,7 +84,7 @@ pub enum LayerKind {
 }
 
 /// A convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv {
     /// Input channels.
     pub inputs: usize,

@@ -4,15 +4,16 @@ use super::cfg::{Cfg, Conv, LayerKind, MaxPool, Shape};
 use crate::torch::{
     Activation, FoldedConv,
     layers::{ConvLayer, Geometry, activate},
-    runtime::{Network, TorchError},
+    runtime::{Network, Placement, TorchError},
 };
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// A network ready to run. Its outputs are what enters each `[yolo]` section: (N, anchors · (5 + classes), rows, columns),
 /// channels innermost in memory.
 pub struct DarknetNetwork {
     steps: Vec<Step>,
     pictures_at_once: i64,
+    kind: Kind,
 }
 
 struct Step {
@@ -46,10 +47,11 @@ const CPU_ACTIVATION_BYTES: usize = 16 << 20;
 
 impl DarknetNetwork {
     /// Builds the network; `weights` are those of the cfg's convolutions in order.
-    pub fn new(cfg: &Cfg, weights: &[FoldedConv], device: Device) -> Result<Self, TorchError> {
+    pub fn new(cfg: &Cfg, weights: &[FoldedConv], place: impl Into<Placement>) -> Result<Self, TorchError> {
+        let place = place.into();
         let largest = cfg.layers.iter().map(|layer| values(layer.output)).max().unwrap_or(1).max(1);
         let pictures_at_once =
-            if device == Device::Cpu { (CPU_ACTIVATION_BYTES / (4 * largest)).max(1) } else { usize::MAX };
+            if place.device == Device::Cpu { (CPU_ACTIVATION_BYTES / (4 * largest)).max(1) } else { usize::MAX };
         let last_uses = last_uses(cfg);
         let mut weights = weights.iter();
         let mut input = cfg.input;
@@ -58,7 +60,7 @@ impl DarknetNetwork {
             let operation = match &layer.kind {
                 LayerKind::Conv(conv) => {
                     let folded = weights.next().ok_or_else(|| TorchError("fewer weights than convolutions".into()))?;
-                    Operation::Conv(convolution(conv, folded, input, device)?)
+                    Operation::Conv(convolution(conv, folded, input, place)?)
                 }
                 LayerKind::MaxPool(pool) => Operation::MaxPool(Pool::new(pool, input, layer.output)),
                 LayerKind::Route { layers, groups, group } => {
@@ -77,13 +79,14 @@ impl DarknetNetwork {
             steps.push(Step { operation, kept: last_uses[index].is_some(), done_with });
             input = layer.output;
         }
-        Ok(Self { steps, pictures_at_once: i64::try_from(pictures_at_once).unwrap_or(i64::MAX) })
+        let pictures_at_once = i64::try_from(pictures_at_once).unwrap_or(i64::MAX);
+        Ok(Self { steps, pictures_at_once, kind: place.precision.kind() })
     }
 
     fn forward_at_once(&self, batch: Tensor) -> Result<Vec<Tensor>, TorchError> {
         let mut kept: Vec<Option<Tensor>> = Vec::with_capacity(self.steps.len());
         let mut outputs = Vec::new();
-        let mut current = batch;
+        let mut current = batch.f_to_kind(self.kind)?;
         for step in &self.steps {
             current = step.operation.run(current, &kept, &mut outputs)?;
             for &index in &step.done_with {
@@ -91,7 +94,7 @@ impl DarknetNetwork {
             }
             kept.push(step.kept.then(|| current.shallow_clone()));
         }
-        Ok(outputs)
+        outputs.iter().map(|output| Ok(output.f_to_kind(Kind::Float)?)).collect()
     }
 }
 
@@ -175,10 +178,10 @@ impl Pool {
     }
 }
 
-fn convolution(conv: &Conv, folded: &FoldedConv, input: Shape, device: Device) -> Result<ConvLayer, TorchError> {
-    let geometry = Geometry { stride: conv.stride as i64, padding: conv.padding as i64, groups: conv.groups as i64 };
+fn convolution(conv: &Conv, folded: &FoldedConv, input: Shape, place: Placement) -> Result<ConvLayer, TorchError> {
+    let geometry = Geometry::square(conv.stride as i64, conv.padding as i64, conv.groups as i64);
     let shape = [1, input.channels as i64, input.height as i64, input.width as i64];
-    ConvLayer::new(folded, geometry, conv.activation, device, shape)
+    ConvLayer::new(folded, geometry, conv.activation, place, shape)
 }
 
 fn values(shape: Shape) -> usize {

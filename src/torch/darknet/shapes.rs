@@ -200,12 +200,15 @@ fn both(section: &Section<'_>, height: Option<usize>, width: Option<usize>) -> R
     }
 }
 
+/// Slope below zero. Source: activations.h, leaky_activate.
+const LEAKY_SLOPE: f64 = 0.1;
+
 fn activation(section: &Section<'_>, default: &str) -> Result<Activation, CfgError> {
     match section.text("activation", default) {
         "linear" => Ok(Activation::Linear),
-        "leaky" => Ok(Activation::Leaky),
+        "leaky" => Ok(Activation::Leaky { slope: LEAKY_SLOPE }),
         "relu" => Ok(Activation::Relu),
-        "relu6" => Ok(Activation::Relu6),
+        "relu6" => Ok(Activation::RELU6),
         "logistic" => Ok(Activation::Logistic),
         "swish" => Ok(Activation::Swish),
         "mish" => Ok(Activation::Mish),
