@@ -41,6 +41,8 @@ mod with_models {
                 min_score: 0.1,
                 max_iou: 0.45,
                 max_batch: 1,
+                tiles: TileGrid { columns: 1, rows: 1, overlap: 0.2 },
+                also: Vec::new(),
             };
             let (mut detector, _) = detect::torch::open(&plan).expect("`make setup` installs it");
             let mut out = Vec::new();

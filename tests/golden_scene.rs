@@ -4,7 +4,7 @@
 //! After a change that is meant to change it: `EYELINE_BLESS=1 cargo test --test golden_scene`, and read the difference.
 
 use eyeline::{
-    detect::{Detection, scripted::ScriptedDetector},
+    detect::{Detection, scripted::ScriptedDetector, watch::Watch},
     frame::{FrameMeta, ImageSize, StreamId},
     geometry::BBox,
     pipeline::{self, Feed, Parts},
@@ -62,6 +62,7 @@ fn run(folder: &Path) {
             Box::new(move |meta| detections(&played[meta.stream.index()], meta)),
         )),
         max_batch: 2,
+        watch: Box::new(|_| Watch::default()),
         embed: None,
         tracker: Box::new(|_, info| {
             track::build(&TrackSettings::default(), info.fps.expect("scenes have a rate"), TrackIds::default())

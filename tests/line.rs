@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use eyeline::{
-    detect::{ClassId, Detection, Detector, InferError},
+    detect::{ClassId, Detection, Detector, InferError, watch::Watch},
     frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
     geometry::BBox,
     pipeline::{
@@ -233,6 +233,7 @@ impl Bench {
             feeds: self.scripts.into_iter().map(feed).collect(),
             detector: Box::new(self.detector),
             max_batch: self.max_batch,
+            watch: Box::new(|_| Watch::default()),
             embed: None,
             tracker: Box::new(|_, _| Box::new(SameTrack)),
             records: Box::new(move |stream, _| {

@@ -4,11 +4,12 @@ use super::{Session, logging::LogArgs, progress::Progress, signals, table};
 use crate::{
     config::{
         Checked,
-        plan::{Plan, StreamPlan},
+        plan::{DetectPlan, Plan, StreamPlan},
     },
-    detect, embed,
+    detect::{self, Detector, fusion::Ensemble, tiled::Tiled, watch::Watch},
+    embed,
     frame::StreamId,
-    pipeline::{self, EmbedPart, Feed, OpenRecorders, Parts, Running},
+    pipeline::{self, BuildWatch, EmbedPart, Feed, OpenRecorders, Parts, Running},
     sink::{
         Recorder,
         jsonl::JsonlEvents,
@@ -56,8 +57,7 @@ pub fn start(plan: &Arc<Plan>) -> anyhow::Result<(Running, Vec<ModelCard>)> {
 
 /// Opens the models and says how everything else is opened.
 fn parts(plan: &Arc<Plan>) -> anyhow::Result<(Parts, Vec<ModelCard>)> {
-    let (detector, card) = detect::torch::open(&plan.detect)?;
-    let mut models = vec![card];
+    let (detector, mut models) = detector(&plan.detect)?;
     let mut embed = None;
     if let Some(wanted) = &plan.embed {
         let (embedder, card) = embed::torch::open(wanted)?;
@@ -70,6 +70,7 @@ fn parts(plan: &Arc<Plan>) -> anyhow::Result<(Parts, Vec<ModelCard>)> {
         feeds: plan.streams.iter().enumerate().map(|(index, stream)| feed(index, stream)).collect(),
         names: plan.streams.iter().map(|stream| stream.name.clone()).collect(),
         detector,
+        watch: watches(plan),
         max_batch: plan.detect.max_batch,
         embed,
         // A recording is a world of its own: its ids begin at 1 whatever else is processed beside it.
@@ -78,6 +79,27 @@ fn parts(plan: &Arc<Plan>) -> anyhow::Result<(Parts, Vec<ModelCard>)> {
         video: plan.output.video.then(|| video(Arc::clone(plan), classes)),
     };
     Ok((parts, models))
+}
+
+/// The detector of a plan: one or several, with or without tiles.
+fn detector(plan: &DetectPlan) -> anyhow::Result<(Box<dyn Detector>, Vec<ModelCard>)> {
+    let (first, card) = detect::torch::open(plan)?;
+    let (mut members, mut models) = (vec![first], vec![card]);
+    for model in &plan.also {
+        let (member, card) = detect::torch::open(&DetectPlan { model: model.clone(), ..plan.clone() })?;
+        members.push(member);
+        models.push(card);
+    }
+    let mut detector = if members.len() == 1 { members.remove(0) } else { Box::new(Ensemble::new(members)) };
+    if plan.tiles.columns * plan.tiles.rows > 1 {
+        detector = Box::new(Tiled::new(detector, plan.tiles, plan.max_iou));
+    }
+    Ok((detector, models))
+}
+
+fn watches(plan: &Arc<Plan>) -> BuildWatch {
+    let plan = Arc::clone(plan);
+    Box::new(move |stream| Watch::new(&plan.streams[stream.index()].watch))
 }
 
 /// Assumed where a container does not say; the tracker's noise weights are per nominal frame.

@@ -7,12 +7,20 @@ use super::{
     models::{Classes, Models},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
     raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Threads},
+    raw_look::{Correction, Light, LightPolicy},
     raw_track::{KnobValue, Track},
     schema::schema,
     span,
-    streams::streams,
+    streams::{LookOfAll, streams},
 };
-use crate::track::settings::{Algorithm, Knob, TrackSettings};
+use crate::{
+    detect::attention::AttentionSettings,
+    preprocess::{
+        illumination::{self, LightSettings},
+        tiles::TileGrid,
+    },
+    track::settings::{Algorithm, Knob, TrackSettings},
+};
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -74,7 +82,8 @@ pub(super) fn plan_of_tree(mut tree: Value, variables: Option<Lookup<'_>>, host:
 fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
     let mut faults = Vec::new();
     let root = KeyPath::root();
-    let (streams, unusable) = streams(&raw.streams, &root.key("streams"), host, &mut faults);
+    let all = LookOfAll { light: light(&raw.preprocess.light), attention: attention(&raw.detect) };
+    let (streams, unusable) = streams(&raw.streams, &all, &root.key("streams"), host, &mut faults);
     let mut models = Models { host, faults: &mut faults };
     let classes = models.detector(&raw.detect, &root.key("detect"));
     models.embedder(&raw.embed, &root.key("embed"));
@@ -101,6 +110,27 @@ fn detect(raw: &Detect) -> DetectPlan {
         min_score: raw.min_score as f32,
         max_iou: raw.max_iou as f32,
         max_batch: raw.max_batch as usize,
+        tiles: TileGrid { columns: raw.tiles[0].0, rows: raw.tiles[1].0, overlap: raw.tile_overlap as f32 },
+        also: raw.also.clone(),
+    }
+}
+
+fn attention(raw: &Detect) -> AttentionSettings {
+    AttentionSettings { every: raw.every, min_motion: raw.min_motion as f32, recheck: duration(&raw.recheck) }
+}
+
+/// What a file says of light, meant.
+pub(super) fn light(raw: &Light) -> LightSettings {
+    let meant = |correction: &Correction| match correction {
+        Correction::Stretch => illumination::Correction::Stretch,
+        Correction::Gamma => illumination::Correction::Gamma,
+        Correction::Clahe => illumination::Correction::Clahe,
+        Correction::WhiteBalance => illumination::Correction::WhiteBalance,
+    };
+    match raw {
+        Light::Policy(LightPolicy::Auto) => LightSettings::Auto,
+        Light::Policy(LightPolicy::Off) => LightSettings::Off,
+        Light::Always(corrections) => LightSettings::Always(corrections.iter().map(meant).collect()),
     }
 }
 

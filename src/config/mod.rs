@@ -15,6 +15,7 @@ mod models;
 pub mod part;
 pub mod plan;
 pub mod raw;
+pub mod raw_look;
 pub mod raw_track;
 pub mod reference;
 pub mod schema;

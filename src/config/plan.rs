@@ -1,6 +1,8 @@
 //! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
 
-use crate::{geometry::BBox, track::settings::TrackSettings};
+use crate::{
+    detect::watch::WatchSettings, geometry::BBox, preprocess::tiles::TileGrid, track::settings::TrackSettings,
+};
 use std::{path::PathBuf, time::Duration};
 
 /// A whole run.
@@ -31,6 +33,8 @@ pub struct StreamPlan {
     pub repeat: u32,
     /// Zones drawn on the overlay.
     pub zones: Vec<ZonePlan>,
+    /// How it is looked at.
+    pub watch: WatchSettings,
 }
 
 /// A named polygon.
@@ -66,6 +70,10 @@ pub struct DetectPlan {
     pub max_iou: f32,
     /// Most frames in one batch, >= 1.
     pub max_batch: usize,
+    /// Tiles that each picture is cut into; one tile: none.
+    pub tiles: TileGrid,
+    /// More detectors that see the same frames.
+    pub also: Vec<String>,
 }
 
 /// Embedder settings.

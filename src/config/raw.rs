@@ -4,7 +4,10 @@
 //! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
-use super::raw_track::Track;
+use super::{
+    raw_look::{Light, Preprocess, RegionOfInterest},
+    raw_track::Track,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +22,8 @@ pub struct Raw {
     /// What to watch.
     #[schemars(length(min = 1, max = 1024))]
     pub streams: Vec<Stream>,
+    /// What happens to a picture before a network sees it.
+    pub preprocess: Preprocess,
     /// How objects are found.
     pub detect: Detect,
     /// How appearance is described, or none to track by motion alone.
@@ -54,6 +59,15 @@ pub struct Stream {
     /// Named areas of the picture, drawn on the overlay.
     #[schemars(length(max = 64))]
     pub zones: Vec<Zone>,
+    /// Polygons outside of which nothing is detected, each a list of corners as in zones; none: the whole picture counts.
+    #[schemars(length(max = 64))]
+    pub regions: Vec<RegionOfInterest>,
+    /// Show the detector only the rectangle around the regions: what is in there is seen larger.
+    pub crop_to_regions: bool,
+    /// In place of preprocess.light, for this stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Light", extend("examples" = ["auto"]))]
+    pub light: Option<Light>,
 }
 
 /// A named area of the picture.
@@ -97,7 +111,30 @@ pub struct Detect {
     /// Most frames in one inference, and most recordings played at once.
     #[schemars(range(min = 1, max = 256))]
     pub max_batch: u32,
+    /// Look at every so manieth frame of a stream; in between, tracks go on as they moved.
+    #[schemars(range(min = 1, max = 100))]
+    pub every: u32,
+    /// Look only when this share of the picture has changed since the last look: what was found then is taken to be there
+    /// still. 0 looks whether anything moves or not; 0.001 notices a person far away.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_motion: f64,
+    /// With min_motion: look this often even if nothing moves.
+    #[schemars(extend("x-duration" = ["0s", "1h"]))]
+    pub recheck: Span,
+    /// Tiles across and down that the picture is cut into for small objects, each looked at on its own, and the whole as
+    /// well; [1, 1] looks at the whole alone. Costs an inference a tile.
+    pub tiles: [TileCount; 2],
+    /// Share of a tile that it has in common with its neighbour: at least as much as the largest small object.
+    #[schemars(range(min = 0.0, max = 0.9))]
+    pub tile_overlap: f64,
+    /// More detectors, by name or file, that see the same frames; boxes of all are merged by weighted boxes fusion.
+    #[schemars(length(max = 8), inner(length(min = 1)))]
+    pub also: Vec<String>,
 }
+
+/// Number of tiles in a row or column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TileCount(#[schemars(range(min = 1, max = 16))] pub u32);
 
 /// Side of a network's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -197,6 +234,7 @@ impl Default for Raw {
         Self {
             version: 1,
             streams: Vec::new(),
+            preprocess: Preprocess::default(),
             detect: Detect::default(),
             embed: Embed::On(Embedder::default()),
             track: Track::default(),
@@ -208,7 +246,15 @@ impl Default for Raw {
 
 impl Default for Stream {
     fn default() -> Self {
-        Self { name: None, file: String::new(), repeat: 1, zones: Vec::new() }
+        Self {
+            name: None,
+            file: String::new(),
+            repeat: 1,
+            zones: Vec::new(),
+            regions: Vec::new(),
+            crop_to_regions: false,
+            light: None,
+        }
     }
 }
 
@@ -221,6 +267,12 @@ impl Default for Detect {
             min_score: 0.1,
             max_iou: 0.45,
             max_batch: 4,
+            every: 1,
+            min_motion: 0.0,
+            recheck: Span::from("5s"),
+            tiles: [TileCount(1); 2],
+            tile_overlap: 0.2,
+            also: Vec::new(),
         }
     }
 }

@@ -1,12 +1,20 @@
 //! The streams of a file: which videos, under which names, with which zones.
 
 use super::{
-    check::Host,
+    check::{Host, light},
     fault::{Fault, KeyPath},
     plan::{StreamPlan, ZonePlan, ZonePoint},
-    raw::{Stream, Zone},
+    raw::{Point, Stream, Zone},
+    raw_look::RegionOfInterest,
 };
-use crate::geometry::{PolygonFault, polygon_fault};
+use crate::{
+    detect::{
+        attention::AttentionSettings,
+        watch::{View, WatchSettings},
+    },
+    geometry::{PolygonFault, polygon_fault},
+    preprocess::illumination::LightSettings,
+};
 use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
@@ -21,6 +29,7 @@ const MAX_NAME: usize = 200;
 /// The streams that can run and a fault for each that cannot because its video is not there.
 pub(super) fn streams(
     raw: &[Stream],
+    all: &LookOfAll,
     path: &KeyPath,
     host: &dyn Host,
     faults: &mut Vec<Fault>,
@@ -30,6 +39,7 @@ pub(super) fn streams(
     for (index, stream) in raw.iter().enumerate() {
         let path = path.index(index);
         let zones = zones(&stream.zones, &path.key("zones"), faults);
+        regions(stream, &path, faults);
         if stream.file.is_empty() {
             continue; // reported already
         }
@@ -54,8 +64,36 @@ pub(super) fn streams(
         file: found.video,
         repeat: found.stream.repeat,
         zones: found.zones,
+        watch: watch(found.stream, all),
     };
     (found.into_iter().zip(names).map(plan).collect(), unusable)
+}
+
+/// What holds for all streams about how they are looked at.
+pub(super) struct LookOfAll {
+    pub light: LightSettings,
+    pub attention: AttentionSettings,
+}
+
+fn watch(stream: &Stream, all: &LookOfAll) -> WatchSettings {
+    let corners = |region: &RegionOfInterest| region.0.iter().map(|corner| corner.0).collect();
+    WatchSettings {
+        light: stream.light.as_ref().map_or_else(|| all.light.clone(), light),
+        attention: all.attention.clone(),
+        regions: stream.regions.iter().map(corners).collect(),
+        view: if stream.crop_to_regions { View::AroundRegions } else { View::Whole },
+    }
+}
+
+fn regions(stream: &Stream, path: &KeyPath, faults: &mut Vec<Fault>) {
+    for (index, region) in stream.regions.iter().enumerate() {
+        let path = path.key("regions").index(index);
+        faults.extend(polygon_problem(&region.0).map(|(problem, hint)| Fault::new(path, problem).with_hint(hint)));
+    }
+    if stream.crop_to_regions && stream.regions.is_empty() {
+        faults
+            .push(Fault::new(path.key("crop_to_regions"), "there are no regions to crop to; give them under regions"));
+    }
 }
 
 /// A video of a stream.
@@ -147,14 +185,15 @@ fn zones(raw: &[Zone], path: &KeyPath, faults: &mut Vec<Fault>) -> Vec<ZonePlan>
             faults.push(Fault::new(path.key("name"), format!("{:?} is already the name of zones[{first}]", zone.name)));
         }
         faults.extend(
-            polygon_problem(zone).map(|(problem, hint)| Fault::new(path.key("polygon"), problem).with_hint(hint)),
+            polygon_problem(&zone.polygon)
+                .map(|(problem, hint)| Fault::new(path.key("polygon"), problem).with_hint(hint)),
         );
     }
     raw.iter().map(zone_plan).collect()
 }
 
-fn polygon_problem(zone: &Zone) -> Option<(String, Option<String>)> {
-    let corners: Vec<[f64; 2]> = zone.polygon.iter().map(|point| point.0).collect();
+fn polygon_problem(polygon: &[Point]) -> Option<(String, Option<String>)> {
+    let corners: Vec<[f64; 2]> = polygon.iter().map(|point| point.0).collect();
     // Fewer corners were reported already.
     let fault = (corners.len() >= 3).then(|| polygon_fault(&corners)).flatten()?;
     Some(match fault {

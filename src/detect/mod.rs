@@ -1,12 +1,16 @@
 //! Finds objects in frames: preprocess, network, head, non-maximum suppression. Knows nothing of time or identity.
 
+pub mod attention;
+pub mod fusion;
 pub mod heads;
 #[cfg(feature = "torch")]
 mod load;
 pub mod nms;
 pub mod scripted;
+pub mod tiled;
 #[cfg(all(feature = "torch", feature = "opencv"))]
 pub mod torch;
+pub mod watch;
 #[cfg(feature = "torch")]
 mod workers;
 

@@ -43,9 +43,14 @@ pub enum What {
         /// `end_of_stream`, `interrupted` or `failed`.
         reason: &'static str,
     },
-    /// The light of the scene has changed, and what detector and embedder see instead.
+    /// The light of the scene changed: day, night, infrared, a lamp.
     #[serde(rename = "scene.light_changed")]
-    LightChanged(LightSeen),
+    SceneLightChanged {
+        /// What it was.
+        before: String,
+        /// What it is now.
+        after: String,
+    },
     /// A track was confirmed. Sent once.
     #[serde(rename = "track.started")]
     TrackStarted(TrackSeen),
@@ -66,38 +71,6 @@ pub enum What {
         /// Best detection score it had.
         top_score: f32,
     },
-}
-
-/// The light of a scene as an event tells it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LightSeen {
-    /// What the light was: `normal`, `dark`, `bright`, `flat`, `tinted` or `monochrome`.
-    pub was: LightState,
-    /// What it is, in the same words.
-    pub now: LightState,
-    /// Mean luma, 0..=1.
-    pub mean_luma: f32,
-    /// Between black and white, 0..=1.
-    pub contrast: f32,
-    /// By how much detector and embedder see contrast raised; 1: not at all.
-    pub gain: f32,
-    /// Exponent of the brightness they see; below 1 brightens.
-    pub gamma: f32,
-}
-
-impl From<&LightChange> for LightSeen {
-    fn from(change: &LightChange) -> Self {
-        let round = |value: f32| (value * 1e3).round() / 1e3;
-        let LightChange { was, now, stats, gain, gamma } = change;
-        Self {
-            was: *was,
-            now: *now,
-            mean_luma: round(stats.mean / 255.0),
-            contrast: round((stats.white - stats.black) / 255.0),
-            gain: round(*gain),
-            gamma: round(*gamma),
-        }
-    }
 }
 
 /// A track as an event tells it.

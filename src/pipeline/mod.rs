@@ -13,7 +13,7 @@ pub mod stats;
 
 pub use feed::Feed;
 pub use shutdown::Faults;
-pub use stages::{BuildTracker, OpenRecorders};
+pub use stages::{BuildTracker, BuildWatch, OpenRecorders};
 
 use crate::{analyze::lifecycle::Lifecycle, detect::Detector, embed::Embedder, frame::StreamId};
 use crossbeam_channel::bounded;
@@ -43,6 +43,8 @@ pub struct Parts {
     pub names: Vec<String>,
     /// The detector.
     pub detector: Box<dyn Detector>,
+    /// Says how a stream is looked at.
+    pub watch: BuildWatch,
     /// Most frames in a batch, and files played at once.
     pub max_batch: usize,
     /// The embedder, if any.
@@ -89,7 +91,7 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     let (to_record, analyzed) = bounded(FRAMES_AHEAD);
     let (to_video, recorded) = bounded(FRAMES_AHEAD);
 
-    let detect = DetectStage { detector: parts.detector, stats: Arc::clone(&stats) };
+    let detect = DetectStage::new(parts.detector, parts.watch, Arc::clone(&stats));
     line.stage(Stretch::Detect, detect, inbox, Outlet::Next(to_embed))?;
     match parts.embed {
         Some(EmbedPart { embedder, min_score, max_batch }) => {
@@ -99,7 +101,7 @@ pub fn start(parts: Parts) -> io::Result<Running> {
         None => line.stage(Stretch::Embed, NoEmbedStage, detected.into_iter(), Outlet::Next(to_track))?,
     }
     let trackers = (0..streams).map(|_| None).collect();
-    let track = TrackStage { build: parts.tracker, trackers, stats: Arc::clone(&stats) };
+    let track = TrackStage { build: parts.tracker, trackers, bridges: Vec::new(), stats: Arc::clone(&stats) };
     line.stage(Stretch::Track, track, embedded.into_iter(), Outlet::Next(to_analyze))?;
     let analyze = AnalyzeStage { lifecycles, stats: Arc::clone(&stats) };
     line.stage(Stretch::Analyze, analyze, tracked.into_iter(), Outlet::Next(to_record))?;

@@ -8,23 +8,69 @@ use super::{
 };
 use crate::{
     analyze::lifecycle::Lifecycle,
-    detect::{Detection, Detector},
+    detect::{
+        Detection, Detector,
+        watch::{Look, Sight, Watch},
+    },
     embed::{Embedder, Embedding},
     frame::{Frame, StreamId},
     geometry::BBox,
     sink::{Recorder, SinkError},
     source::SourceInfo,
-    track::{Observations, Track, Tracker},
+    track::{Observations, Track, Tracker, bridge::Bridge},
 };
 use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-/// Detects in batches as they come from the inbox.
+/// Says how a stream is looked at, when its first frame comes.
+pub type BuildWatch = Box<dyn Fn(StreamId) -> Watch + Send>;
+
+/// Detects in batches as they come from the inbox: in the frames that are worth it, in the light that serves.
 pub(super) struct DetectStage {
-    pub detector: Box<dyn Detector>,
-    pub stats: Arc<Stats>,
+    detector: Box<dyn Detector>,
+    build: BuildWatch,
+    watches: Vec<Option<Watch>>,
+    stats: Arc<Stats>,
+}
+
+impl DetectStage {
+    pub fn new(detector: Box<dyn Detector>, build: BuildWatch, stats: Arc<Stats>) -> Self {
+        Self { detector, build, watches: Vec::new(), stats }
+    }
+
+    fn watch(&mut self, stream: StreamId) -> &mut Watch {
+        if self.watches.len() <= stream.index() {
+            self.watches.resize_with(stream.index() + 1, || None);
+        }
+        self.watches[stream.index()].get_or_insert_with(|| (self.build)(stream))
+    }
+
+    /// Prepares a frame, in the order of its stream.
+    fn prepare(&mut self, frame: &mut Frame) -> Sight {
+        let stream = frame.meta.stream;
+        let sight = self.watch(stream).prepare(frame);
+        let counters = self.stats.stream(stream);
+        counters.relit.fetch_add(u64::from(frame.pixels.light().is_some()), Ordering::Relaxed);
+        counters.light_changes.fetch_add(u64::from(sight.light.is_some()), Ordering::Relaxed);
+        counters.not_looked.fetch_add(u64::from(sight.look != Look::Detected), Ordering::Relaxed);
+        sight
+    }
+
+    /// What is found in the frames that are to be looked at, in order.
+    fn detect<'a>(
+        &mut self,
+        seen: impl Iterator<Item = &'a (Frame, Sight)>,
+    ) -> Result<Vec<Vec<Detection>>, StageError> {
+        let looked = seen.filter(|(_, sight)| sight.look == Look::Detected);
+        let views: Vec<Frame> = looked.map(|(frame, _)| self.watch(frame.meta.stream).view(frame)).collect();
+        let mut found = Vec::with_capacity(views.len());
+        if !views.is_empty() {
+            self.detector.detect(&views, &mut found).map_err(|e| fatal(&views, &e))?;
+        }
+        Ok(found)
+    }
 }
 
 impl Stage for DetectStage {
@@ -33,15 +79,29 @@ impl Stage for DetectStage {
 
     fn process(&mut self, batch: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
         let began = Instant::now();
-        let frames: Vec<Frame> = batch.iter().filter_map(Flow::data).cloned().collect();
-        let mut found: Vec<Vec<Detection>> = Vec::with_capacity(frames.len());
-        if !frames.is_empty() {
-            self.detector.detect(&frames, &mut found).map_err(|e| fatal(&frames, &e))?;
-        }
-        record_shares(&self.stats, Stretch::Detect, frames.iter(), began.elapsed());
-        let mut found = found.into_iter();
-        let detected = |frame| Detected { frame, detections: found.next().unwrap_or_default() };
-        out.send(map_all(batch, detected))
+        let prepared = batch.into_iter().map(|flow| {
+            if let Flow::Epoch { stream, .. } = &flow {
+                self.watch(*stream).restart();
+            }
+            flow.map(|mut frame| {
+                let sight = self.prepare(&mut frame);
+                (frame, sight)
+            })
+        });
+        let batch: Vec<Flow<(Frame, Sight)>> = prepared.collect();
+        let mut found = self.detect(batch.iter().filter_map(Flow::data))?.into_iter();
+        let batch = map_all(batch, |(frame, sight)| {
+            let new = (sight.look == Look::Detected).then(|| found.next().unwrap_or_default());
+            let detections = self.watch(frame.meta.stream).found(&frame, new, sight.look);
+            Detected { frame, sight, detections }
+        });
+        record_shares(
+            &self.stats,
+            Stretch::Detect,
+            batch.iter().filter_map(Flow::data).collect::<Vec<_>>().into_iter(),
+            began.elapsed(),
+        );
+        out.send(batch)
     }
 }
 
@@ -74,10 +134,10 @@ impl Stage for EmbedStage {
         }
         record_shares(&self.stats, Stretch::Embed, items.into_iter(), began.elapsed());
         let mut embeddings = embeddings.into_iter();
-        let embedded = |Detected { frame, detections }| {
+        let embedded = |Detected { frame, sight, detections }| {
             let of = |d: &Detection| if worth(d) { embeddings.next().flatten() } else { None };
             let embeddings = detections.iter().map(of).collect();
-            Embedded { frame, detections, embeddings }
+            Embedded { frame, sight, detections, embeddings }
         };
         out.send(map_all(batch, embedded))
     }
@@ -91,7 +151,8 @@ impl Stage for NoEmbedStage {
     type Out = Vec<Flow<Embedded>>;
 
     fn process(&mut self, batch: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
-        let bare = |Detected { frame, detections }| Embedded { frame, detections, embeddings: Vec::new() };
+        let bare =
+            |Detected { frame, sight, detections }| Embedded { frame, sight, detections, embeddings: Vec::new() };
         out.send(map_all(batch, bare))
     }
 }
@@ -103,21 +164,28 @@ pub type BuildTracker = Box<dyn Fn(StreamId, &SourceInfo) -> Box<dyn Tracker> + 
 pub(super) struct TrackStage {
     pub build: BuildTracker,
     pub trackers: Vec<Option<Box<dyn Tracker>>>,
+    /// Where tracks are in frames that nobody looked at, by stream.
+    pub bridges: Vec<Bridge>,
     pub stats: Arc<Stats>,
 }
 
 impl TrackStage {
     fn follow(&mut self, item: Embedded) -> Tracked {
         let began = Instant::now();
-        let Embedded { frame, detections, embeddings } = item;
+        let Embedded { frame, sight, detections, embeddings } = item;
         let mut tracks: Vec<Track> = Vec::new();
-        if let Some(tracker) = &mut self.trackers[frame.meta.stream.index()] {
+        let index = frame.meta.stream.index();
+        self.bridges.resize_with(self.bridges.len().max(index + 1), Bridge::default);
+        if sight.look == Look::Skipped {
+            self.bridges[index].cross(frame.meta.pts, &mut tracks);
+        } else if let Some(tracker) = &mut self.trackers[index] {
             let seen =
                 Observations { at: frame.meta.pts, detections: &detections, embeddings: &embeddings, camera: None };
             tracker.update(&seen, &mut tracks);
+            self.bridges[index].looked(frame.meta.pts, &tracks);
         }
         self.stats.stream(frame.meta.stream).record(Stretch::Track, &frame.meta, began.elapsed());
-        Tracked { frame, detections, tracks }
+        Tracked { frame, sight, detections, tracks }
     }
 }
 
@@ -130,7 +198,10 @@ impl Stage for TrackStage {
             match &flow {
                 Flow::Data(_) => {}
                 Flow::Epoch { stream, info, .. } => match &mut self.trackers[stream.index()] {
-                    Some(tracker) => tracker.restart_motion(),
+                    Some(tracker) => {
+                        tracker.restart_motion();
+                        self.bridges.iter_mut().skip(stream.index()).take(1).for_each(Bridge::restart);
+                    }
                     none => *none = Some((self.build)(*stream, info)),
                 },
                 Flow::EndOfStream { stream, .. } => self.trackers[stream.index()] = None,
@@ -157,7 +228,12 @@ impl Stage for AnalyzeStage {
         let lifecycle = &mut self.lifecycles[stream.index()];
         let mut events = Vec::new();
         match &flow {
-            Flow::Data(tracked) => lifecycle.frame(&tracked.frame.meta, &tracked.tracks, &mut events),
+            Flow::Data(tracked) => {
+                lifecycle.frame(&tracked.frame.meta, &tracked.tracks, &mut events);
+                if let Some(change) = &tracked.sight.light {
+                    lifecycle.light_changed(change, &mut events);
+                }
+            }
             Flow::Epoch { info, .. } => lifecycle.begin(info, &mut events),
             Flow::EndOfStream { reason, .. } => lifecycle.end(*reason, &mut events),
         }

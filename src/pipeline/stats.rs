@@ -101,6 +101,12 @@ pub struct StreamStats {
     pub tracks: AtomicU64,
     /// Events made.
     pub events: AtomicU64,
+    /// Frames whose light was corrected for detector and embedder.
+    pub relit: AtomicU64,
+    /// Changes of the light told as events.
+    pub light_changes: AtomicU64,
+    /// Frames the detector did not look at: nothing had moved, or another frame's turn.
+    pub not_looked: AtomicU64,
     /// Frames the source is expected to give, 0 if unknown.
     pub expected: AtomicU64,
     busy: [Distribution; Stretch::ALL.len()],

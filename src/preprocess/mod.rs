@@ -6,6 +6,7 @@ pub mod letterbox;
 pub mod normalize;
 #[cfg(feature = "opencv")]
 pub mod resize;
+pub mod tiles;
 
 use crate::frame::ImageSize;
 

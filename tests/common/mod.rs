@@ -3,6 +3,7 @@
 
 use eyeline::{
     config::plan::{DetectPlan, EmbedPlan},
+    preprocess::tiles::TileGrid,
     frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
     time::MediaTime,
 };
@@ -20,6 +21,8 @@ pub fn detect_plan(input_px: u32) -> DetectPlan {
         min_score: 0.25,
         max_iou: 0.45,
         max_batch: 4,
+        tiles: TileGrid { columns: 1, rows: 1, overlap: 0.2 },
+        also: Vec::new(),
     }
 }
 

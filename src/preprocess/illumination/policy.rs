@@ -5,7 +5,6 @@
 //! (a detector knows coloured light, half of it serves the embedder as well), CLAHE.
 
 use super::{Correction, LightSettings, LightStats, table::Curves};
-use serde::Serialize;
 
 /// Mean luma, as a share of white, that pictures are brightened to: that of a street by day.
 pub(super) const TARGET_MEAN: f32 = 0.45;
@@ -54,8 +53,7 @@ const COLOURLESS: Limit = Limit { on: 0.03, off: 0.08 };
 const MIN_LUMA: f32 = 8.0;
 
 /// What the light of a stream is like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LightState {
     /// As cameras and networks like it.
     Normal,
@@ -69,6 +67,20 @@ pub enum LightState {
     Tinted,
     /// No colour: infrared at night.
     Monochrome,
+}
+
+impl LightState {
+    /// The name events use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Dark => "dark",
+            Self::Bright => "bright",
+            Self::Flat => "flat",
+            Self::Tinted => "tinted",
+            Self::Monochrome => "monochrome",
+        }
+    }
 }
 
 /// What a frame's light is brought to: x -> (x - black) / (white - black) x gain, to the power of gamma.
