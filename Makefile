@@ -32,6 +32,7 @@ demo: build ## detect and track the people in the sample video; outputs: out/dem
 	@echo "The outputs lie under out/demo, the video to look at is annotated.mp4"
 
 test: setup ## formatting, clippy and all tests, with a verdict at the end
+	@scripts/packages.sh scripts/packages-test.txt
 	@scripts/test.sh
 
 audit: ## licences, bans, sources and known advisories of all dependencies

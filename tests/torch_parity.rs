@@ -11,6 +11,7 @@ use eyeline::{
     embed,
     frame::Frame,
     geometry::BBox,
+    torch::runtime,
 };
 use inference::{detect_plan, embed_plan, noise_frame, vtest_frames};
 use std::collections::BTreeMap;
@@ -87,6 +88,21 @@ fn a_batch_gives_what_its_frames_give_alone() {
     for (frame, together) in frames.iter().zip(&together) {
         detector.detect(std::slice::from_ref(frame), &mut alone).unwrap();
         assert_eq!(&alone[0], together);
+    }
+}
+
+#[test]
+fn workers_find_what_all_threads_together_find() {
+    runtime::set_threads(2);
+    let frames = vtest_frames(&[0, 50, 100, 150, 200, 250, 300]);
+    let (mut detector, _) = detect::torch::open(&detect_plan(320)).unwrap();
+    let (mut side_by_side, mut again, mut alone) = (Vec::new(), Vec::new(), Vec::new());
+    detector.detect(&frames, &mut side_by_side).unwrap();
+    detector.detect(&frames, &mut again).unwrap();
+    assert_eq!(side_by_side, again);
+    for (index, frame) in frames.iter().enumerate() {
+        detector.detect(std::slice::from_ref(frame), &mut alone).unwrap();
+        assert_same_detections(&format!("picture {index}"), &side_by_side[index], &alone[0]);
     }
 }
 
