@@ -8,6 +8,7 @@ mod with_models {
         detect, embed,
         frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
         geometry::BBox,
+        preprocess::tiles::TileGrid,
         time::MediaTime,
         torch::runtime,
     };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Preprocess {
     /// Illumination normalization before detection and embedding. auto measures the light of each stream and acts only
-    /// where it is far from daylight; a list of corrections makes them always.
+    /// where it is far from daylight; a list of stretch, gamma, clahe, white_balance corrects always.
     pub light: Light,
 }
 
