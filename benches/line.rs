@@ -104,7 +104,7 @@ fn networks_alone(plan: &Plan, frames: &[Frame]) -> anyhow::Result<(Duration, Du
 
 /// Time of the whole line, from opening the file to the last result.
 fn line(plan: Plan) -> anyhow::Result<Duration> {
-    let (running, _) = execute::start(&plan.into())?;
+    let execute::Started { running, .. } = execute::start(&plan.into())?;
     anyhow::ensure!(running.wait(Duration::from_millis(20), Duration::from_secs(600), |_| {}), "the line hangs");
     Ok(running.stats.stream(StreamId(0)).elapsed())
 }

@@ -67,6 +67,7 @@ fn run(folder: &Path) {
         tracker: Box::new(|_, info| {
             track::build(&TrackSettings::default(), info.fps.expect("scenes have a rate"), TrackIds::default())
         }),
+        camera: None,
         records: Box::new(move |stream, _| {
             let name = ["crossing", "hidden"][stream.index()];
             let events = JsonlEvents::create(&folder.join(format!("scene_{name}.events.jsonl")))?;

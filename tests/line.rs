@@ -236,6 +236,7 @@ impl Bench {
             watch: Box::new(|_| Watch::default()),
             embed: None,
             tracker: Box::new(|_, _| Box::new(SameTrack)),
+            camera: None,
             records: Box::new(move |stream, _| {
                 let gate = gates.lock().unwrap()[stream.index()].take();
                 let fails_at = self.fails_at[stream.index()];

@@ -126,6 +126,16 @@ mod eval_data {
         }
     }
 
+    /// Their buffer is 30 frames here too, at 7 and 25 Hz.
+    #[test]
+    #[ignore = "needs EYELINE_EVAL_DATA"]
+    fn bytetrack_scores_as_its_authors_code_on_small_people() {
+        for (sequences, hota, idf1) in [(&PETS, 50.51, 63.94), (&TUD, 59.64, 81.62)] {
+            let got = score(sequences, reference(Algorithm::ByteTrack, 30.0));
+            assert!((got.hota - hota).abs() <= 0.5 && (got.idf1 - idf1).abs() <= 0.7, "{got:?}, {hota} {idf1}");
+        }
+    }
+
     #[test]
     #[ignore = "needs EYELINE_EVAL_DATA"]
     fn eyeline_online_keeps_its_promise_on_mot17() {

@@ -2,6 +2,8 @@
 
 mod detection;
 mod files;
+#[cfg(feature = "line")]
+mod overlay;
 mod table;
 mod tracking;
 
@@ -30,6 +32,7 @@ use table::Table;
 ///   eyeline eval --truth MOT17/train --results out/tracks
 ///   eyeline eval --truth MOT17/train --results sort mine --sequences MOT17-02,MOT17-09
 ///   eyeline eval --truth gate/gt/gt.txt --results gate.txt --errors mistakes.csv
+///   eyeline eval --truth gate/gt/gt.txt --results gate.txt --overlay gate.mp4 --out mistakes.mp4
 ///   eyeline eval --task detection --truth MOT15/train --results MOT15/train --json
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -61,6 +64,14 @@ pub struct EvalArgs {
     /// Write each mistake to a CSV: id switches, fragmentations, and runs of false positives and misses
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
+    /// Draw truth, results and id switches on the sequence's video, into --out
+    #[cfg(feature = "line")]
+    #[arg(long, value_name = "VIDEO", requires = "out")]
+    overlay: Option<PathBuf>,
+    /// Where the drawn video goes, MP4
+    #[cfg(feature = "line")]
+    #[arg(long, value_name = "FILE", requires = "overlay")]
+    out: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -128,6 +139,10 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
 
 /// A combination of arguments that means nothing.
 fn misuse(args: &EvalArgs) -> Option<&'static str> {
+    #[cfg(feature = "line")]
+    if args.task == Task::Detection && args.overlay.is_some() {
+        return Some("--overlay shows the mistakes of --task tracking only");
+    }
     match args.task {
         Task::Detection if args.errors.is_some() => Some("--errors lists the mistakes of --task tracking only"),
         Task::Tracking if args.min_score.is_some() => {

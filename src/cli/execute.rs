@@ -1,6 +1,6 @@
 //! Plan -> line -> exit code: what `run` and `process` share.
 
-use super::{Session, logging::LogArgs, progress::Progress, signals, table};
+use super::{Session, logging::LogArgs, progress::Progress, redraw, signals, table};
 use crate::{
     config::{
         Checked,
@@ -9,11 +9,17 @@ use crate::{
     detect::{self, Detector, fusion::Ensemble, tiled::Tiled, watch::Watch},
     embed,
     frame::StreamId,
-    pipeline::{self, BuildWatch, EmbedPart, Feed, OpenRecorders, Parts, Running},
+    pipeline::{self, BuildCamera, BuildWatch, EmbedPart, Feed, OpenRecorders, Parts, Running},
+    preprocess::{
+        camera_motion::{CameraMotion, MeasureCamera},
+        flow::FlowCamera,
+    },
     sink::{
         Recorder,
         jsonl::JsonlEvents,
         mot::MotFile,
+        overlay::OverlaySettings,
+        refined::{RefinedShelf, RefinedTracks},
         summary::{ModelCard, Summary},
         video::AnnotatedVideo,
     },
@@ -30,12 +36,15 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Runs what was checked to its end and says what came of it.
 pub fn execute(checked: Checked, session: &Session) -> anyhow::Result<ExitCode> {
     let plan = Arc::new(checked.plan);
-    let (running, models) = start(&plan)?;
+    let Started { running, models, refined, classes } = start(&plan)?;
     signals::stop_on_signal(running.faults.clone())?;
     let names = plan.streams.iter().map(|stream| stream.name.clone()).collect();
     let mut progress = Progress::new(names, session.bars.clone(), &session.log);
     let finished = running.wait(LOOK_INTERVAL, plan.runtime.shutdown, |stats| progress.look(stats));
     progress.finish();
+    if finished && plan.output.refine && plan.output.video {
+        redraw(&plan, &running, &refined, &classes, &session.log);
+    }
     let code = report(&plan, &running, &models, finished, &session.log);
     for fault in &checked.unusable {
         eprintln!("eyeline: {}", fault.problem);
@@ -43,20 +52,34 @@ pub fn execute(checked: Checked, session: &Session) -> anyhow::Result<ExitCode> 
     Ok(if checked.unusable.is_empty() { code } else { ExitCode::FAILURE })
 }
 
+/// A line at work and what is known about it.
+pub struct Started {
+    /// The line.
+    pub running: Running,
+    /// The models that run in it.
+    pub models: Vec<ModelCard>,
+    /// Where the refined tracks of each stream will be.
+    pub refined: RefinedShelf,
+    /// Class names by `ClassId`.
+    pub classes: Arc<[String]>,
+}
+
 /// Loads the models and starts the line of a plan.
 ///
 /// Errors: the output folder cannot be made, a model cannot be loaded; nothing is running then.
-pub fn start(plan: &Arc<Plan>) -> anyhow::Result<(Running, Vec<ModelCard>)> {
+pub fn start(plan: &Arc<Plan>) -> anyhow::Result<Started> {
     fs::create_dir_all(&plan.output.dir)
         .with_context(|| format!("{}: cannot be created; choose another --out", plan.output.dir.display()))?;
     runtime::set_threads(plan.runtime.threads);
-    let (parts, models) = parts(plan)?;
+    let refined = RefinedShelf::default();
+    let (parts, models) = parts(plan, &refined)?;
+    let classes: Arc<[String]> = parts.detector.classes().into();
     let running = pipeline::start(parts).context("cannot start the threads of the line")?;
-    Ok((running, models))
+    Ok(Started { running, models, refined, classes })
 }
 
 /// Opens the models and says how everything else is opened.
-fn parts(plan: &Arc<Plan>) -> anyhow::Result<(Parts, Vec<ModelCard>)> {
+fn parts(plan: &Arc<Plan>, refined: &RefinedShelf) -> anyhow::Result<(Parts, Vec<ModelCard>)> {
     let (detector, mut models) = detector(&plan.detect)?;
     let mut embed = None;
     if let Some(wanted) = &plan.embed {
@@ -75,7 +98,8 @@ fn parts(plan: &Arc<Plan>) -> anyhow::Result<(Parts, Vec<ModelCard>)> {
         embed,
         // A recording is a world of its own: its ids begin at 1 whatever else is processed beside it.
         tracker: Box::new(move |_, info| track::build(&settings, info.fps.unwrap_or(DEFAULT_FPS), TrackIds::default())),
-        records: records(Arc::clone(plan)),
+        camera: camera(plan.camera_motion),
+        records: records(Arc::clone(plan), refined.clone()),
         video: plan.output.video.then(|| video(Arc::clone(plan), classes)),
     };
     Ok((parts, models))
@@ -111,13 +135,22 @@ fn feed(index: usize, stream: &StreamPlan) -> Feed {
     Feed { stream: stream_id, opener: Box::new(opener) }
 }
 
-fn records(plan: Arc<Plan>) -> OpenRecorders {
-    Box::new(move |stream, _| {
+fn camera(mode: CameraMotion) -> Option<BuildCamera> {
+    let build = move |_| Box::new(FlowCamera::new(mode)) as Box<dyn MeasureCamera>;
+    (mode != CameraMotion::Off).then(|| Box::new(build) as BuildCamera)
+}
+
+fn records(plan: Arc<Plan>, refined: RefinedShelf) -> OpenRecorders {
+    Box::new(move |stream, info| {
         let dir = plan.output.dir.join(&plan.streams[stream.index()].name);
         let mut records: Vec<Box<dyn Recorder>> = vec![
             Box::new(JsonlEvents::create(&dir.join("events.jsonl"))?),
-            Box::new(MotFile::tracks(&dir.join("tracks.txt"))?),
+            Box::new(MotFile::tracks(&dir.join(if plan.output.refine { "tracks.online.txt" } else { "tracks.txt" }))?),
         ];
+        if plan.output.refine {
+            let fps = info.fps.unwrap_or(DEFAULT_FPS);
+            records.push(Box::new(RefinedTracks::create(&dir.join("tracks.txt"), stream, fps, &plan.track, &refined)?));
+        }
         if plan.output.detections {
             records.push(Box::new(MotFile::detections(&dir.join("detections.txt"))?));
         }
@@ -132,6 +165,27 @@ fn video(plan: Arc<Plan>, classes: Arc<[String]>) -> OpenRecorders {
         let video = AnnotatedVideo::create(&path, info, Arc::clone(&classes), &stream.zones, plan.output.trail)?;
         Ok(vec![Box::new(video) as Box<dyn Recorder>])
     })
+}
+
+/// Draws the refined tracks of every stream that was played to its end, unless the user stopped the run. Where that
+/// fails, the video shows the online tracks as before, and the stream's fault says so.
+fn redraw(plan: &Plan, running: &Running, refined: &RefinedShelf, classes: &Arc<[String]>, log: &LogArgs) {
+    for (index, stream) in plan.streams.iter().enumerate() {
+        let id = StreamId(index as u16);
+        let Some(refined) = refined.take(id) else { continue };
+        if running.faults.is_stopped() || running.faults.is_failed(id) {
+            continue;
+        }
+        if !log.quiet {
+            eprintln!("{}: drawing the refined tracks", stream.name);
+        }
+        let overlay =
+            OverlaySettings { classes: Arc::clone(classes), zones: stream.zones.clone(), trail: plan.output.trail };
+        let video = plan.output.dir.join(&stream.name).join("annotated.mp4");
+        if let Err(fault) = redraw::redraw(stream, &refined, overlay, &video, &running.faults) {
+            running.faults.note(id, format!("{}: shows the online tracks: {fault:#}", video.display()));
+        }
+    }
 }
 
 /// Writes every input's summary, prints the table and the faults, and chooses the exit code.

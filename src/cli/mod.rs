@@ -16,6 +16,8 @@ mod process;
 #[cfg(feature = "line")]
 mod progress;
 #[cfg(feature = "line")]
+mod redraw;
+#[cfg(feature = "line")]
 mod run;
 #[cfg(feature = "line")]
 mod signals;

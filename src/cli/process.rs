@@ -7,7 +7,7 @@ use crate::config::{
     host::ThisMachine,
     raw::{Embed, Embedder, InputPx, Off, Raw, Stream, Threads},
 };
-use crate::track::settings::Algorithm;
+use crate::{preprocess::camera_motion::CameraMotion, track::settings::Algorithm};
 use clap::Args;
 use std::process::ExitCode;
 
@@ -45,6 +45,13 @@ pub struct ProcessArgs {
     /// Tracker: ours, or one to compare with
     #[arg(long, value_name = "NAME", value_parser = Algorithm::ALL.map(Algorithm::name))]
     tracker: Option<String>,
+    /// Measure the camera's motion: off, auto (while it moves) or on [default: auto]
+    #[arg(long, value_name = "WHEN", value_parser = CameraMotion::ALL.map(CameraMotion::name))]
+    camera_motion: Option<String>,
+    /// Look back once a file was seen to its end: link tracks across gaps, fill and smooth them. tracks.txt and
+    /// annotated.mp4 hold the refined tracks then, tracks.online.txt those told as frames came; events stay as told
+    #[arg(long)]
+    refine: bool,
     /// Folder for the results
     #[arg(long, default_value = "out", value_name = "DIR")]
     out: String,
@@ -79,10 +86,12 @@ impl ProcessArgs {
             Some(model) => Embed::On(Embedder { model: model.to_owned(), ..Embedder::default() }),
         };
         raw.track.algorithm = self.tracker.clone().unwrap_or(raw.track.algorithm);
+        raw.track.camera_motion = self.camera_motion.clone().unwrap_or(raw.track.camera_motion);
         raw.runtime.threads = self.threads.map_or(raw.runtime.threads, Threads::Count);
         raw.output.dir.clone_from(&self.out);
         raw.output.video = !self.no_video;
         raw.output.detections = self.detections;
+        raw.output.refine = self.refine;
         raw
     }
 }

@@ -6,7 +6,7 @@ mod search;
 use crate::track::settings::{Algorithm, KNOBS, Knob, TrackSettings};
 use anyhow::{Context, ensure};
 use clap::Args;
-use scene::{Mode, Scene, Score};
+use scene::{Mode, Play, Scene, Score};
 use search::Search;
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -35,6 +35,15 @@ pub struct TuneArgs {
     /// Another seed searches another way
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Searches, each with a seed of its own, whose winners are averaged
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    searches: u64,
+    /// Points of score that each step away from the start must earn; losses then count double [default: 0, none]
+    #[arg(long, value_name = "POINTS", default_value_t = 0.0, hide_default_value = true)]
+    caution: f64,
+    /// Play each sequence backwards too, as more to learn from
+    #[arg(long)]
+    both_ways: bool,
     /// Also search without each group in turn and score what was left out
     #[arg(long)]
     leave_one_out: bool,
@@ -51,10 +60,13 @@ pub fn run(args: &TuneArgs) -> anyhow::Result<ExitCode> {
     let start = super::track::settings(args.tracker, &args.set)?;
     let knobs = knobs(&args.knobs)?;
     let mode = if args.refine { Mode::Refined } else { Mode::Online };
-    let scenes = args.groups.iter().map(|group| Scene::read(group, mode)).collect::<anyhow::Result<Vec<_>>>()?;
-    let search = Search { start, knobs, trials: args.trials, seed: args.seed };
+    let play = if args.both_ways { Play::BothWays } else { Play::Forwards };
+    let scenes = args.groups.iter().map(|group| Scene::read(group, mode, play)).collect::<anyhow::Result<Vec<_>>>()?;
+    ensure!(args.caution >= 0.0, "--caution {}: expected 0 or more", args.caution);
+    let TuneArgs { trials, seed, searches, caution, .. } = *args;
+    let search = Search { start, knobs, trials, seed, searches, caution };
     let all: Vec<&Scene> = scenes.iter().collect();
-    let (best, _) = search.run(&all);
+    let best = search.run(&all);
     print_scores("all", &all, &best)?;
     print_changes(&search.start, &best);
     if args.leave_one_out {
@@ -93,14 +105,33 @@ fn print_changes(from: &TrackSettings, to: &TrackSettings) {
     }
 }
 
-/// Scores each group by settings that were searched without it.
+/// Scores each group by settings that were searched without it; prints the median of all winners too.
 fn leave_one_out(search: &Search, scenes: &[Scene]) -> anyhow::Result<()> {
+    let mut winners = Vec::with_capacity(scenes.len());
     for (left_out, scene) in scenes.iter().enumerate() {
         let rest: Vec<&Scene> = scenes.iter().enumerate().filter(|&(i, _)| i != left_out).map(|(_, s)| s).collect();
-        let (best, _) = search.run(&rest);
+        let best = search.run(&rest);
+        print_scores("left out, at the start", &[scene], &search.start)?;
         print_scores("left out", &[scene], &best)?;
+        winners.push(best);
     }
+    println!("median of the winners");
+    print_changes(&search.start, &median(&search.start, &winners));
     Ok(())
+}
+
+/// For each setting the middle value of `winners`; settings they do not differ in are those of `start`.
+fn median(start: &TrackSettings, winners: &[TrackSettings]) -> TrackSettings {
+    let mut settings = start.clone();
+    for knob in KNOBS {
+        let mut values: Vec<f64> = winners.iter().map(|winner| knob.get(winner)).collect();
+        values.sort_by(f64::total_cmp);
+        if let Some(&value) = values.get(values.len() / 2) {
+            // Between values in range, so it cannot be refused.
+            let _ = knob.set(&mut settings, value);
+        }
+    }
+    settings
 }
 
 /// The settings as they stand under `track:` in a pipeline file.

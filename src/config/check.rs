@@ -16,6 +16,7 @@ use super::{
 use crate::{
     detect::attention::AttentionSettings,
     preprocess::{
+        camera_motion::CameraMotion,
         illumination::{self, LightSettings},
         tiles::TileGrid,
     },
@@ -93,6 +94,7 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
         detect: detect(&raw.detect),
         embed: embed(&raw.embed),
         track,
+        camera_motion: camera_motion(&raw.track),
         output: output(&raw.output),
         runtime: runtime(&raw.runtime, host),
     };
@@ -167,11 +169,19 @@ fn track(raw: &Track, classes: Option<Classes<'_>>, path: &KeyPath, faults: &mut
     settings
 }
 
+/// Our own tracker alone knows what to do with it; the others are as their authors left them. A word that is none was
+/// reported with the schema's other words.
+fn camera_motion(raw: &Track) -> CameraMotion {
+    let used = raw.algorithm == Algorithm::Eyeline.name();
+    if used { raw.camera_motion.parse().unwrap_or_default() } else { CameraMotion::Off }
+}
+
 fn output(raw: &Output) -> OutputPlan {
     OutputPlan {
         dir: PathBuf::from(&raw.dir),
         video: raw.video,
         detections: raw.detections,
+        refine: raw.refine,
         trail: duration(&raw.trail),
     }
 }

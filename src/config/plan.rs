@@ -1,7 +1,10 @@
 //! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
 
 use crate::{
-    detect::watch::WatchSettings, geometry::BBox, preprocess::tiles::TileGrid, track::settings::TrackSettings,
+    detect::watch::WatchSettings,
+    geometry::BBox,
+    preprocess::{camera_motion::CameraMotion, tiles::TileGrid},
+    track::settings::TrackSettings,
 };
 use std::{path::PathBuf, time::Duration};
 
@@ -16,6 +19,8 @@ pub struct Plan {
     pub embed: Option<EmbedPlan>,
     /// Tracker.
     pub track: TrackSettings,
+    /// Whether the camera's motion is measured.
+    pub camera_motion: CameraMotion,
     /// Files written for each stream.
     pub output: OutputPlan,
     /// Threads and device.
@@ -96,6 +101,8 @@ pub struct OutputPlan {
     pub video: bool,
     /// Write `detections.txt`.
     pub detections: bool,
+    /// Refine tracks and video once the whole file was seen.
+    pub refine: bool,
     /// How long a trail the overlay draws behind a track.
     pub trail: Duration,
 }

@@ -198,6 +198,9 @@ pub struct Output {
     pub video: bool,
     /// Write detections.txt: every detection before tracking, MOTChallenge format.
     pub detections: bool,
+    /// Once a file was seen to its end, link, fill and smooth its tracks: tracks.txt and annotated.mp4 hold the refined
+    /// ones, tracks.online.txt those told as the frames came. Events stay as they were told.
+    pub refine: bool,
     /// How long a trail is drawn behind each object; 0s draws none.
     #[schemars(extend("x-duration" = ["0s", "1m"]))]
     pub trail: Span,
@@ -285,7 +288,7 @@ impl Default for Embedder {
 
 impl Default for Output {
     fn default() -> Self {
-        Self { dir: "out".into(), video: true, detections: false, trail: Span::from("2s") }
+        Self { dir: "out".into(), video: true, detections: false, refine: false, trail: Span::from("2s") }
     }
 }
 

@@ -1,7 +1,10 @@
 //! The tracker's part of a pipeline file. Its keys are the knobs of `track::settings`: a new knob is a key at once.
 
 use super::{raw::Span, span};
-use crate::track::settings::{Algorithm, KNOBS, Kind, Knob, TrackSettings};
+use crate::{
+    preprocess::camera_motion::CameraMotion,
+    track::settings::{Algorithm, KNOBS, Kind, Knob, TrackSettings},
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -13,6 +16,8 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 pub struct Track {
     /// Name of the tracker.
     pub algorithm: String,
+    /// Whether the camera's motion is measured: off, auto or on.
+    pub camera_motion: String,
     /// Where it differs from `max_absent`: how long objects of a class may be found again.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub max_absent_by_class: BTreeMap<String, Span>,
@@ -35,6 +40,7 @@ impl Default for Track {
     fn default() -> Self {
         Self {
             algorithm: Algorithm::ALL[0].name().into(),
+            camera_motion: CameraMotion::default().name().into(),
             max_absent_by_class: BTreeMap::new(),
             knobs: BTreeMap::new(),
         }
@@ -53,8 +59,18 @@ impl JsonSchema for Track {
             "default": Algorithm::ALL[0].name(),
             "oneOf": names.collect::<Vec<_>>(),
         });
+        let switches = CameraMotion::ALL.iter().map(|switch| json!({ "const": switch.name(), "type": "string" }));
+        let camera_motion = json!({
+            "description": "Whether motion of the camera is measured, so that boxes move with the picture: off, auto (while it moves; a still camera is only glanced at), on (every frame). Trackers to compare with do not use it.",
+            "default": CameraMotion::default().name(),
+            "oneOf": switches.collect::<Vec<_>>(),
+        });
         let knobs = KNOBS.iter().map(|knob| (knob.name.to_owned(), knob_schema(knob, generator)));
-        let mut properties: Map<_, _> = std::iter::once(("algorithm".to_owned(), algorithm)).chain(knobs).collect();
+        let mut properties: Map<_, _> =
+            [("algorithm".to_owned(), algorithm), ("camera_motion".to_owned(), camera_motion)]
+                .into_iter()
+                .chain(knobs)
+                .collect();
         properties.insert("max_absent_by_class".into(), by_class_schema(&properties["max_absent"]));
         json_schema!({ "type": "object", "properties": properties, "additionalProperties": false })
     }

@@ -13,7 +13,7 @@ pub mod stats;
 
 pub use feed::Feed;
 pub use shutdown::Faults;
-pub use stages::{BuildTracker, BuildWatch, OpenRecorders};
+pub use stages::{BuildCamera, BuildTracker, BuildWatch, OpenRecorders};
 
 use crate::{analyze::lifecycle::Lifecycle, detect::Detector, embed::Embedder, frame::StreamId};
 use crossbeam_channel::bounded;
@@ -51,6 +51,8 @@ pub struct Parts {
     pub embed: Option<EmbedPart>,
     /// Makes a stream's tracker.
     pub tracker: BuildTracker,
+    /// Makes what measures the motion of a stream's camera, if that is wanted.
+    pub camera: Option<BuildCamera>,
     /// Opens a stream's event and result files.
     pub records: OpenRecorders,
     /// Opens a stream's video, if videos are wanted.
@@ -100,8 +102,7 @@ pub fn start(parts: Parts) -> io::Result<Running> {
         }
         None => line.stage(Stretch::Embed, NoEmbedStage, detected.into_iter(), Outlet::Next(to_track))?,
     }
-    let trackers = (0..streams).map(|_| None).collect();
-    let track = TrackStage { build: parts.tracker, trackers, bridges: Vec::new(), stats: Arc::clone(&stats) };
+    let track = TrackStage::new(parts.tracker, parts.camera, streams, &stats);
     line.stage(Stretch::Track, track, embedded.into_iter(), Outlet::Next(to_analyze))?;
     let analyze = AnalyzeStage { lifecycles, stats: Arc::clone(&stats) };
     line.stage(Stretch::Analyze, analyze, tracked.into_iter(), Outlet::Next(to_record))?;

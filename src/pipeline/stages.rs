@@ -15,6 +15,7 @@ use crate::{
     embed::{Embedder, Embedding},
     frame::{Frame, StreamId},
     geometry::BBox,
+    preprocess::camera_motion::MeasureCamera,
     sink::{Recorder, SinkError},
     source::SourceInfo,
     track::{Observations, Track, Tracker, bridge::Bridge},
@@ -160,30 +161,79 @@ impl Stage for NoEmbedStage {
 /// Makes the tracker of a stream once its frame rate is known.
 pub type BuildTracker = Box<dyn Fn(StreamId, &SourceInfo) -> Box<dyn Tracker> + Send>;
 
-/// Follows each stream with a tracker of its own.
+/// Makes what measures the motion of one stream's camera.
+pub type BuildCamera = Box<dyn Fn(StreamId) -> Box<dyn MeasureCamera> + Send>;
+
+/// Follows each stream with a tracker of its own, and its camera where that is wanted.
 pub(super) struct TrackStage {
-    pub build: BuildTracker,
-    pub trackers: Vec<Option<Box<dyn Tracker>>>,
-    /// Where tracks are in frames that nobody looked at, by stream.
-    pub bridges: Vec<Bridge>,
-    pub stats: Arc<Stats>,
+    build: BuildTracker,
+    build_camera: Option<BuildCamera>,
+    followers: Vec<Option<Follower>>,
+    stats: Arc<Stats>,
+}
+
+/// What follows one stream.
+struct Follower {
+    tracker: Box<dyn Tracker>,
+    camera: Option<Box<dyn MeasureCamera>>,
+    /// Where its tracks are in frames that nobody looked at.
+    bridge: Bridge,
+}
+
+impl Follower {
+    /// The tracks of the next frame. One that nobody looked at is kept from tracker and camera: both measure from the frame
+    /// they saw last.
+    fn follow(&mut self, item: &Embedded, tracks: &mut Vec<Track>) {
+        let at = item.frame.meta.pts;
+        if item.sight.look == Look::Skipped {
+            return self.bridge.cross(at, tracks);
+        }
+        let camera = self.camera_motion(item);
+        let Embedded { detections, embeddings, .. } = item;
+        self.tracker.update(&Observations { at, detections, embeddings, camera }, tracks);
+        self.bridge.looked(at, tracks);
+    }
+
+    /// A new epoch begins.
+    fn restart(&mut self) {
+        self.tracker.restart_motion();
+        self.camera.iter_mut().for_each(|camera| camera.restart());
+        self.bridge.restart();
+    }
+
+    /// How the camera moved since the frame before. A picture that cannot be measured is a fault of the program or of
+    /// the machine's memory; the stream goes on without.
+    fn camera_motion(&mut self, item: &Embedded) -> Option<[f32; 6]> {
+        let measured = self.camera.as_mut()?.measure(&item.frame, &item.detections);
+        measured.unwrap_or_else(|fault| {
+            let seq = item.frame.meta.seq;
+            tracing::warn!(frame = seq, %fault, "camera motion is not measured any more");
+            self.camera = None;
+            None
+        })
+    }
 }
 
 impl TrackStage {
+    /// A stage that follows `streams` streams, none of which has begun.
+    pub fn new(build: BuildTracker, build_camera: Option<BuildCamera>, streams: usize, stats: &Arc<Stats>) -> Self {
+        let followers = (0..streams).map(|_| None).collect();
+        Self { build, build_camera, followers, stats: Arc::clone(stats) }
+    }
+
+    /// Makes what follows a stream.
+    fn follower(&self, stream: StreamId, info: &SourceInfo) -> Follower {
+        let camera = self.build_camera.as_ref().map(|build| build(stream));
+        Follower { tracker: (self.build)(stream, info), camera, bridge: Bridge::default() }
+    }
+
     fn follow(&mut self, item: Embedded) -> Tracked {
         let began = Instant::now();
-        let Embedded { frame, sight, detections, embeddings } = item;
         let mut tracks: Vec<Track> = Vec::new();
-        let index = frame.meta.stream.index();
-        self.bridges.resize_with(self.bridges.len().max(index + 1), Bridge::default);
-        if sight.look == Look::Skipped {
-            self.bridges[index].cross(frame.meta.pts, &mut tracks);
-        } else if let Some(tracker) = &mut self.trackers[index] {
-            let seen =
-                Observations { at: frame.meta.pts, detections: &detections, embeddings: &embeddings, camera: None };
-            tracker.update(&seen, &mut tracks);
-            self.bridges[index].looked(frame.meta.pts, &tracks);
+        if let Some(follower) = &mut self.followers[item.frame.meta.stream.index()] {
+            follower.follow(&item, &mut tracks);
         }
+        let Embedded { frame, sight, detections, .. } = item;
         self.stats.stream(frame.meta.stream).record(Stretch::Track, &frame.meta, began.elapsed());
         Tracked { frame, sight, detections, tracks }
     }
@@ -197,14 +247,11 @@ impl Stage for TrackStage {
         for flow in batch {
             match &flow {
                 Flow::Data(_) => {}
-                Flow::Epoch { stream, info, .. } => match &mut self.trackers[stream.index()] {
-                    Some(tracker) => {
-                        tracker.restart_motion();
-                        self.bridges.iter_mut().skip(stream.index()).take(1).for_each(Bridge::restart);
-                    }
-                    none => *none = Some((self.build)(*stream, info)),
+                Flow::Epoch { stream, info, .. } => match &mut self.followers[stream.index()] {
+                    Some(follower) => follower.restart(),
+                    None => self.followers[stream.index()] = Some(self.follower(*stream, info)),
                 },
-                Flow::EndOfStream { stream, .. } => self.trackers[stream.index()] = None,
+                Flow::EndOfStream { stream, .. } => self.followers[stream.index()] = None,
             }
             out.send(flow.map(|item| self.follow(item)))?;
         }

@@ -1,5 +1,8 @@
 //! From a decoded frame to a network's input.
 
+pub mod camera_motion;
+#[cfg(feature = "opencv")]
+pub mod flow;
 pub mod illumination;
 pub mod letterbox;
 #[cfg(feature = "torch")]

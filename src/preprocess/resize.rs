@@ -1,5 +1,5 @@
-//! Resizes a frame, or a part of it, straight into a region of a buffer somebody owns. The only user of OpenCV's pixels
-//! on the way to a network; every `Mat` here borrows, none owns.
+//! Resizes a frame, or a part of it, straight into a region of a buffer somebody owns. Beside `flow`, the only user of
+//! OpenCV's pixels on the way to a network; every `Mat` here borrows, none owns.
 
 pub use super::Region;
 
@@ -37,7 +37,7 @@ pub fn resize_into(
 }
 
 /// Shows a strided plane of RGB to `f` as a three-channel matrix.
-fn with_rgb(
+pub(super) fn with_rgb(
     plane: Plane<'_>,
     size: ImageSize,
     f: impl FnOnce(&BoxedRef<'_, Mat>) -> opencv::Result<()>,

@@ -6,7 +6,10 @@ pub mod mot;
 #[cfg(feature = "opencv")]
 pub mod overlay;
 pub mod palette;
+#[cfg(all(feature = "gst", feature = "opencv"))]
+pub mod picture_video;
 pub mod placement;
+pub mod refined;
 pub mod summary;
 pub mod trails;
 #[cfg(all(feature = "gst", feature = "opencv"))]

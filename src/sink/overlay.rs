@@ -36,6 +36,8 @@ const FAR_OUTSIDE_PX: f32 = 20_000.0;
 /// Zone colours come from another part of the palette than those of the first tracks.
 const ZONE_COLOURS_FROM: u64 = 1_000_003;
 
+const CAPTION_COLOUR: Rgb = [32, 32, 32];
+
 /// What an overlay shows beside boxes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OverlaySettings {
@@ -116,6 +118,59 @@ impl Overlay {
             fill.blend(canvas);
         }
     }
+}
+
+/// A box with a label, whatever it stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// Where, pixels of the picture.
+    pub bbox: BBox,
+    /// Of lines and label.
+    pub colour: Rgb,
+    /// How its lines look.
+    pub line: MarkLine,
+    /// Printable ASCII; empty for none.
+    pub label: String,
+}
+
+/// How the lines of a mark look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkLine {
+    /// As a track that was seen; its label stands above.
+    Solid,
+    /// As a track that is only expected; its label hangs from the lower edge, out of the way of solid ones.
+    Dashed,
+    /// Twice as wide as solid.
+    Bold,
+}
+
+/// Draws marks in their order, and a caption in the upper left corner, onto a canvas as `Overlay::draw` takes it.
+pub fn draw_marks(canvas: &mut [u8], placement: &Placement, marks: &[Mark], caption: &str) -> opencv::Result<()> {
+    let (rows, columns) = (placement.canvas.height as i32, placement.canvas.width as i32);
+    let mut image = Mat::new_rows_cols_with_bytes_mut::<Vec3b>(rows, columns, canvas)?;
+    let mut pen = Pen::new(&mut image, placement);
+    for mark in marks.iter().filter(|mark| mark.bbox.is_sound()) {
+        let Mark { bbox, colour, line, label } = mark;
+        match line {
+            MarkLine::Solid => pen.solid_box(bbox, *colour)?,
+            MarkLine::Dashed => pen.dashed_box(bbox, *colour)?,
+            MarkLine::Bold => {
+                pen.stroke_px *= 2;
+                pen.solid_box(bbox, *colour)?;
+                pen.stroke_px /= 2;
+            }
+        }
+        if label.is_empty() {
+            continue;
+        }
+        let (y, side) = match line {
+            MarkLine::Dashed => (bbox.bottom, LabelSide::Below),
+            MarkLine::Solid | MarkLine::Bold => (bbox.top, LabelSide::Above),
+        };
+        let corner = pen.pixel((bbox.left, y));
+        pen.label(corner, side, *colour, label)?;
+    }
+    pen.label(Point::new(0, 0), LabelSide::Below, CAPTION_COLOUR, caption)
 }
 
 fn zone_colour(index: usize) -> Rgb {

@@ -88,6 +88,13 @@ impl ByteTrackTrack {
     }
 }
 
+/// IoU as the authors' code has it (cython_bbox): corners name pixels that belong to the box, so a side is one longer
+/// than the difference of its ends. On people 30 pixels wide that decides some pairs.
+fn iou_of_pixels(one: &BBox, other: &BBox) -> f32 {
+    let whole = |bbox: &BBox| BBox::new(bbox.left, bbox.top, bbox.right + 1.0, bbox.bottom + 1.0);
+    iou(&whole(one), &whole(other))
+}
+
 fn square(value: f64) -> f64 {
     value * value
 }
@@ -159,7 +166,7 @@ impl ByteTrack {
         let (tracks, candidates) = (&self.tracks, &self.candidates);
         let cost = self.cost.fill(rows.len(), columns.len(), |r, c| {
             let candidate = &candidates[columns[c]];
-            1.0 - iou(&tracks[rows[r]].bbox, &candidate.bbox) * fuse_score(candidate.score)
+            1.0 - iou_of_pixels(&tracks[rows[r]].bbox, &candidate.bbox) * fuse_score(candidate.score)
         });
         for &(r, c) in self.assigner.solve(cost, *gate) {
             self.taken[columns[c]] = true;
@@ -217,7 +224,7 @@ impl ByteTrack {
                 continue;
             }
             let twin = |track: &ByteTrackTrack| {
-                track.phase == Phase::Tracked && iou(&track.bbox, &self.tracks[lost].bbox) > DUPLICATE_IOU
+                track.phase == Phase::Tracked && iou_of_pixels(&track.bbox, &self.tracks[lost].bbox) > DUPLICATE_IOU
             };
             let Some(seen) = self.tracks.iter().position(twin) else { continue };
             let age = |t: usize| self.tracks[t].last_seen - self.tracks[t].began;

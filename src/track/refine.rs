@@ -77,11 +77,7 @@ fn split(points: &[TrackPoint]) -> Vec<Path> {
 
 /// Joins paths that end with paths that begin soon after where the first would have got to.
 fn link(mut paths: Vec<Path>, spans: &Spans, max_distance: f64) -> Vec<Path> {
-    let cost = Array2::from_shape_fn((paths.len(), paths.len()), |(a, b)| {
-        link_distance(&paths[a], &paths[b], spans).map_or(f32::INFINITY, |distance| distance as f32)
-    });
-    let mut assigner = Assigner::default();
-    let mut links = assigner.solve(cost.view(), max_distance as f32).to_vec();
+    let mut links = best_links(&possible_links(&paths, spans, max_distance), max_distance);
     // From the latest end back, so that chains grow from behind and nothing is joined to what was already taken.
     links.sort_by_key(|&(a, _)| std::cmp::Reverse(paths[a].last_frame()));
     for (a, b) in links {
@@ -91,6 +87,79 @@ fn link(mut paths: Vec<Path>, spans: &Spans, max_distance: f64) -> Vec<Path> {
     }
     paths.retain(|path| !path.seen.is_empty());
     paths
+}
+
+/// A path, the one that may follow it, and how far apart they are where they should meet, box heights.
+type Link = (usize, usize, f32);
+
+/// Every pair that may be one object. A path is compared only with those that begin while a link can still reach.
+fn possible_links(paths: &[Path], spans: &Spans, max_distance: f64) -> Vec<Link> {
+    let mut by_start: Vec<usize> = (0..paths.len()).collect();
+    by_start.sort_by_key(|&path| paths[path].first_frame());
+    let mut possible = Vec::new();
+    for (a, path) in paths.iter().enumerate() {
+        let end = path.last_frame();
+        let from = by_start.partition_point(|&b| paths[b].first_frame() <= end);
+        let near = by_start[from..].iter().take_while(|&&b| (paths[b].first_frame() - end) as f64 <= spans.link);
+        let distance = |&b: &usize| Some((a, b, link_distance(path, &paths[b], spans)? as f32));
+        possible.extend(near.filter_map(distance).filter(|link| f64::from(link.2) <= max_distance));
+    }
+    possible
+}
+
+/// The links of least total cost. Paths that no possible link joins are solved apart, so that the tracks of a whole day
+/// need no matrix of all with all.
+fn best_links(possible: &[Link], max_distance: f64) -> Vec<(usize, usize)> {
+    let mut assigner = Assigner::default();
+    let mut links = Vec::new();
+    for group in groups(possible) {
+        let (mut ends, mut starts): (Vec<usize>, Vec<usize>) = group.iter().map(|&(a, b, _)| (a, b)).unzip();
+        for list in [&mut ends, &mut starts] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        let mut cost = Array2::from_elem((ends.len(), starts.len()), f32::INFINITY);
+        for &(a, b, distance) in &group {
+            if let (Ok(row), Ok(column)) = (ends.binary_search(&a), starts.binary_search(&b)) {
+                cost[(row, column)] = distance;
+            }
+        }
+        let solved = assigner.solve(cost.view(), max_distance as f32);
+        links.extend(solved.iter().map(|&(row, column)| (ends[row], starts[column])));
+    }
+    links
+}
+
+/// Splits links into groups that share no end and no start.
+fn groups(links: &[Link]) -> Vec<Vec<Link>> {
+    // The group of each end and each start; a link that joins two groups merges the smaller into the larger.
+    let (mut of_end, mut of_start) = (BTreeMap::<usize, usize>::new(), BTreeMap::<usize, usize>::new());
+    let mut groups: Vec<Vec<Link>> = Vec::new();
+    for &link in links {
+        let known = [of_end.get(&link.0).copied(), of_start.get(&link.1).copied()];
+        let group = match known {
+            [Some(one), Some(other)] if one != other => {
+                let (from, to) = if groups[one].len() < groups[other].len() { (one, other) } else { (other, one) };
+                let moved = std::mem::take(&mut groups[from]);
+                for &(end, start, _) in &moved {
+                    of_end.insert(end, to);
+                    of_start.insert(start, to);
+                }
+                groups[to].extend(moved);
+                to
+            }
+            [Some(group), _] | [None, Some(group)] => group,
+            [None, None] => {
+                groups.push(Vec::new());
+                groups.len() - 1
+            }
+        };
+        of_end.insert(link.0, group);
+        of_start.insert(link.1, group);
+        groups[group].push(link);
+    }
+    groups.retain(|group| !group.is_empty());
+    groups
 }
 
 /// How far apart two paths are where they should meet, in box heights; `None` where they cannot be one object.
@@ -120,9 +189,13 @@ impl Path {
         self.seen.last().map_or(0, |seen| seen.0)
     }
 
+    fn first_frame(&self) -> usize {
+        self.seen.first().map_or(0, |seen| seen.0)
+    }
+
     /// Frames from the first sight to the last.
     fn span(&self) -> f64 {
-        self.seen.first().map_or(0.0, |first| (self.last_frame() - first.0) as f64)
+        (self.last_frame() - self.first_frame()) as f64
     }
 
     fn velocity_at_end(&self, span: f64) -> State {
@@ -131,7 +204,7 @@ impl Path {
     }
 
     fn velocity_at_start(&self, span: f64) -> State {
-        let first = self.seen.first().map_or(0, |seen| seen.0);
+        let first = self.first_frame();
         slope(self.seen.iter().take_while(|seen| (seen.0 - first) as f64 <= span))
     }
 
@@ -287,6 +360,30 @@ mod tests {
         let refined = refine(&points, 25.0, &settings());
         assert_eq!(refined.len(), 80);
         assert!(refined.iter().all(|p| p.id.0 == 3));
+    }
+
+    #[test]
+    fn links_in_groups_cost_as_little_as_links_all_at_once() {
+        let mut state = 7u64;
+        let mut random = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as f32 / (1u64 << 31) as f32
+        };
+        for _ in 0..50 {
+            let mut cost = Array2::from_elem((9, 9), f32::INFINITY);
+            let mut links = Vec::new();
+            for _ in 0..12 {
+                let (a, b, distance) = ((random() * 9.0) as usize, (random() * 9.0) as usize, random());
+                if cost[(a, b)].is_infinite() {
+                    cost[(a, b)] = distance;
+                    links.push((a, b, distance));
+                }
+            }
+            // What is saved against linking nothing.
+            let saved = |pairs: &[(usize, usize)]| pairs.iter().map(|&pair| 1.0 - cost[pair]).sum::<f32>();
+            let whole = saved(Assigner::default().solve(cost.view(), 1.0));
+            assert!((saved(&best_links(&links, 1.0)) - whole).abs() < 1e-5);
+        }
     }
 
     #[test]

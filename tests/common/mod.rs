@@ -3,8 +3,8 @@
 
 use eyeline::{
     config::plan::{DetectPlan, EmbedPlan},
-    preprocess::tiles::TileGrid,
     frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
+    preprocess::tiles::TileGrid,
     time::MediaTime,
 };
 use std::{

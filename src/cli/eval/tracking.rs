@@ -18,8 +18,8 @@ use std::{
 };
 
 /// Scores of one result set.
-struct Scored<'a> {
-    set: &'a ResultSet,
+pub struct Scored<'a> {
+    pub set: &'a ResultSet,
     /// In order of the sequences.
     scores: Vec<TrackingScores>,
     mistakes: Vec<MistakeList>,
@@ -31,6 +31,10 @@ pub fn report(args: &EvalArgs, inputs: &Inputs) -> anyhow::Result<Report> {
     if let Some(path) = &args.errors {
         let file = File::create(path).with_context(|| path.display().to_string())?;
         write_mistakes(&mut BufWriter::new(file), inputs, &scored).with_context(|| path.display().to_string())?;
+    }
+    #[cfg(feature = "line")]
+    if let (Some(video), Some(out)) = (&args.overlay, &args.out) {
+        super::overlay::draw(inputs, &scored, args.min_iou, video, out)?;
     }
     Ok(Report { table: table(inputs, &scored), json: json_report(args, inputs, &scored) })
 }
