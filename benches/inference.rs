@@ -5,7 +5,8 @@ mod with_models {
     use criterion::Criterion;
     use eyeline::{
         config::plan::{DetectPlan, EmbedPlan},
-        detect, embed,
+        detect::{self, ClassId, nms::Scope},
+        embed::{self, Crop},
         frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
         geometry::BBox,
         preprocess::tiles::TileGrid,
@@ -40,7 +41,10 @@ mod with_models {
                 input_px: Some(input_px),
                 classes: Vec::new(),
                 min_score: 0.1,
+                min_score_by_class: Vec::new(),
                 max_iou: 0.45,
+                suppress: Scope::WithinClass,
+                max_detections: 1000,
                 max_batch: 1,
                 tiles: TileGrid { columns: 1, rows: 1, overlap: 0.2 },
                 also: Vec::new(),
@@ -51,10 +55,13 @@ mod with_models {
                 bencher.iter(|| detector.detect(black_box(std::slice::from_ref(&picture)), &mut out));
             });
         }
-        let plan = EmbedPlan { model: "mobilenet-v2".into(), min_score: 0.0, max_batch: 32 };
-        let (mut embedder, _) = embed::torch::open(&plan).expect("`make setup` installs it");
+        let plan = EmbedPlan { model: "mobilenet-v2".into(), by_class: Vec::new(), min_score: 0.0, max_batch: 32 };
+        let (mut embedder, _) = embed::torch::open(&plan, &[]).expect("`make setup` installs it");
         for people in [1, 7, 30] {
-            let crop = |i: usize| (&picture, BBox::from_tlwh(20.0 * i as f32, 100.0, 31.0, 75.0));
+            let crop = |i: usize| {
+                let bbox = BBox::from_tlwh(20.0 * i as f32, 100.0, 31.0, 75.0);
+                Crop { frame: &picture, bbox, class: ClassId(0) }
+            };
             let crops: Vec<_> = (0..people).map(crop).collect();
             let mut out = Vec::new();
             group.bench_function(format!("mobilenet-v2, {people} crops"), |bencher| {

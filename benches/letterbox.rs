@@ -4,6 +4,7 @@
 mod with_pixels {
     use criterion::{BenchmarkId, Criterion};
     use eyeline::{
+        config::zoo::InputSpec,
         frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
         preprocess::{letterbox::LetterBoxer, normalize::Normalize},
         time::MediaTime,
@@ -37,7 +38,8 @@ mod with_pixels {
                 group.bench_function(BenchmarkId::new("resize", &name), |bencher| {
                     bencher.iter(|| boxer.draw(0, black_box(&picture)));
                 });
-                let normalize = Normalize::new([0.0; 3], [1.0; 3], Device::Cpu).expect("three numbers");
+                let normalize = Normalize::new(&InputSpec::plain(ImageSize { width: side, height: side }), Device::Cpu)
+                    .expect("three numbers");
                 let pixels = boxer.batch(1).to_vec();
                 group.bench_function(BenchmarkId::new("floats", &name), |bencher| {
                     bencher.iter(|| normalize.batch(black_box(&pixels), 1, side, side));

@@ -7,9 +7,8 @@ use eyeline::{
     cli::execute,
     config::{self, host::ThisMachine, plan::Plan, raw::Stream},
     detect::{self, Detection},
-    embed::{self, Embedding},
+    embed::{self, Crop, Embedding},
     frame::{Frame, StreamId},
-    geometry::BBox,
     source::{OpenSource, Pull, gst::FileOpener},
     torch::runtime,
 };
@@ -78,7 +77,7 @@ fn decode(video: &std::path::Path) -> anyhow::Result<Vec<Frame>> {
 /// Time of the detector alone, and of detector and embedder, over all frames.
 fn networks_alone(plan: &Plan, frames: &[Frame]) -> anyhow::Result<(Duration, Duration)> {
     let (mut detector, _) = detect::torch::open(&plan.detect)?;
-    let mut embedder = plan.embed.as_ref().map(embed::torch::open).transpose()?;
+    let mut embedder = plan.embed.as_ref().map(|plan| embed::torch::open(plan, detector.classes())).transpose()?;
     let (mut found, mut embeddings): (Vec<Vec<Detection>>, Vec<Option<Embedding>>) = (Vec::new(), Vec::new());
     let (mut detecting, mut embedding) = (Duration::ZERO, Duration::ZERO);
     for batch in frames.chunks(plan.detect.max_batch) {
@@ -87,11 +86,15 @@ fn networks_alone(plan: &Plan, frames: &[Frame]) -> anyhow::Result<(Duration, Du
         detecting += began.elapsed();
         let (Some((embedder, _)), Some(wanted)) = (&mut embedder, &plan.embed) else { continue };
         let began = Instant::now();
-        let crops: Vec<(&Frame, BBox)> = batch
+        let crops: Vec<Crop<'_>> = batch
             .iter()
             .zip(&found)
             .flat_map(|(frame, found)| {
-                found.iter().filter(|d| d.score >= wanted.min_score).map(move |d| (frame, d.bbox))
+                found.iter().filter(|d| d.score >= wanted.min_score).map(move |d| Crop {
+                    frame,
+                    bbox: d.bbox,
+                    class: d.class,
+                })
             })
             .collect();
         for crops in crops.chunks(wanted.max_batch) {

@@ -4,7 +4,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 use eyeline::{
     detect::{
         ClassId, Detection,
-        nms::{NmsSettings, suppress},
+        nms::{NmsSettings, Scope, suppress},
     },
     geometry::BBox,
 };
@@ -31,7 +31,7 @@ fn clustered(count: usize) -> Vec<Detection> {
 
 fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("nms");
-    let settings = NmsSettings { max_iou: 0.45, max_detections: 1000 };
+    let settings = NmsSettings { max_iou: 0.45, scope: Scope::WithinClass, max_detections: 1000 };
     for count in [100, 1000, 10_000] {
         let boxes = clustered(count);
         group.bench_with_input(BenchmarkId::from_parameter(count), &boxes, |bencher, boxes| {

@@ -61,7 +61,7 @@ fn assert_refused(plan: &DetectPlan, parts: &[&str]) {
 
 fn refused_embedder(path: PathBuf) -> String {
     let plan = EmbedPlan { model: path.to_str().unwrap().to_owned(), ..embed_plan() };
-    let message = embed::torch::open(&plan).err().expect("it must not open").to_string();
+    let message = embed::torch::open(&plan, &[]).err().expect("it must not open").to_string();
     assert_eq!(message.lines().count(), 1, "{message}");
     message
 }
@@ -88,13 +88,13 @@ fn missing_files_are_named_with_the_remedy() {
     assert_refused(&plan_of(&path), &["m.weights is not a file"]);
     assert_refused(&plan_of(dir.path().join("m.onnx")), &["m.onnx is not there"]);
     fs::write(dir.path().join("m.onnx"), "x").unwrap();
-    assert_refused(&plan_of(dir.path().join("m.onnx")), &["expected a Darknet .weights file with its .cfg beside it"]);
+    assert_refused(&plan_of(dir.path().join("m.onnx")), &["m.onnx: not an ONNX file"]);
 }
 
 #[test]
 fn unknown_names_suggest_the_nearest() {
     assert_refused(&plan_of("yolo-v3-tiny"), &["no such model", "\"yolov3-tiny\""]);
-    assert_refused(&plan_of("mobilenet-v2"), &["not for this task", "\"yolov3-tiny\""]);
+    assert_refused(&plan_of("mobilenet-v2"), &["not for this task", "\"ssd-mobilenet-v1\""]);
     let plan = DetectPlan { classes: vec!["person".into(), "bycicle".into()], ..detect_plan(64) };
     assert_refused(&plan, &["no class \"bycicle\"", "did you mean \"bicycle\"?"]);
 }

@@ -4,6 +4,7 @@
 mod inference;
 
 use eyeline::{
+    detect::ClassId,
     embed::{self, Embedding},
     frame::Frame,
     geometry::BBox,
@@ -36,9 +37,10 @@ fn embeddings(crops: &[Crop]) -> Vec<Embedding> {
     numbers.sort_unstable();
     numbers.dedup();
     let frames: BTreeMap<usize, Frame> = numbers.iter().copied().zip(vtest_frames(&numbers)).collect();
-    let cut: Vec<_> = crops.iter().map(|crop| (&frames[&(crop.frame - 1)], crop.bbox)).collect();
+    let cut = |crop: &Crop| embed::Crop { frame: &frames[&(crop.frame - 1)], bbox: crop.bbox, class: ClassId(0) };
+    let cut: Vec<_> = crops.iter().map(cut).collect();
     let mut out = Vec::new();
-    embed::torch::open(&embed_plan()).unwrap().0.embed(&cut, &mut out).unwrap();
+    embed::torch::open(&embed_plan(), &[]).unwrap().0.embed(&cut, &mut out).unwrap();
     out.into_iter().map(|embedding| embedding.expect("every crop has pixels")).collect()
 }
 

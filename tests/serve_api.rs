@@ -325,8 +325,17 @@ fn news_are_told_as_they_come() {
     line.add(&named("yard")).unwrap();
     line.add(&named("gate")).unwrap();
     assert_eq!(next("event:"), "event: stream");
-    let what = What::StreamStarted { width: 64, height: 48, fps: None };
-    let event = Event { id: "gate/0".into(), stream: "gate".into(), sequence: 0, frame: 0, time_seconds: 0.0, what };
+    let what = What::StreamStarted { width: 64, height: 48, fps: None, models: Vec::new() };
+    let event = Event {
+        id: "gate/0".into(),
+        stream: "gate".into(),
+        sequence: 0,
+        frame: 0,
+        time_seconds: 0.0,
+        captured_at: None,
+        clock: eyeline::event::Clock::File,
+        what,
+    };
     line.tell(News::Event(Arc::new(event)));
     let (data, id) = (next("data: {\"id\""), next("id:"));
     assert_eq!(id, "id: gate/0");

@@ -117,15 +117,18 @@ fn pictures_of_any_size_are_detected_in() {
     assert!(out.is_empty());
 }
 
+fn crop(frame: &Frame, [left, top, right, bottom]: [f32; 4]) -> embed::Crop<'_> {
+    embed::Crop { frame, bbox: BBox::new(left, top, right, bottom), class: detect::ClassId(0) }
+}
+
 #[test]
 fn embeddings_are_of_norm_one_and_the_same_every_time() {
     let frames = vtest_frames(&[0, 100]);
-    let people =
-        [(&frames[0], BBox::new(499.0, 161.0, 530.0, 221.0)), (&frames[1], BBox::new(348.0, 186.0, 374.0, 281.0))];
-    let outside = [(&frames[0], BBox::new(900.0, 10.0, 950.0, 90.0)), (&frames[1], BBox::new(5.0, 5.0, 5.2, 90.0))];
+    let people = [crop(&frames[0], [499.0, 161.0, 530.0, 221.0]), crop(&frames[1], [348.0, 186.0, 374.0, 281.0])];
+    let outside = [crop(&frames[0], [900.0, 10.0, 950.0, 90.0]), crop(&frames[1], [5.0, 5.0, 5.2, 90.0])];
     let crops = [people[0], outside[0], people[1], outside[1]];
-    let (mut embedder, card) = embed::torch::open(&embed_plan()).unwrap();
-    assert_eq!(card.name, "mobilenet-v2");
+    let (mut embedder, cards) = embed::torch::open(&embed_plan(), &[]).unwrap();
+    assert_eq!(cards[0].name, "mobilenet-v2");
     let (mut first, mut second) = (Vec::new(), Vec::new());
     embedder.embed(&crops, &mut first).unwrap();
     embedder.embed(&crops, &mut second).unwrap();

@@ -1,8 +1,8 @@
 //! A stream's and its tracks' beginnings and ends, each told exactly once.
 
 use crate::{
-    event::{Event, EventBox, TrackSeen, What},
-    frame::FrameMeta,
+    event::{Clock, Event, EventBox, TrackEnd, TrackEnded, TrackSeen, What},
+    frame::{FrameMeta, ImageSize},
     pipeline::flow::EndReason,
     preprocess::illumination::LightChange,
     source::SourceInfo,
@@ -26,6 +26,7 @@ pub struct Lifecycle {
     /// Frames so far, and the time of the last.
     frames: u64,
     latest: MediaTime,
+    size: ImageSize,
     open: BTreeMap<TrackId, Open>,
 }
 
@@ -48,6 +49,7 @@ impl Lifecycle {
             began: false,
             frames: 0,
             latest: MediaTime::default(),
+            size: ImageSize { width: 0, height: 0 },
             open: BTreeMap::new(),
         }
     }
@@ -61,7 +63,7 @@ impl Lifecycle {
     pub fn begin(&mut self, info: &SourceInfo, events: &mut Vec<Event>) {
         if !std::mem::replace(&mut self.began, true) {
             let (width, height) = (info.size.width, info.size.height);
-            self.tell(What::StreamStarted { width, height, fps: info.fps }, events);
+            self.tell(What::StreamStarted { width, height, fps: info.fps, models: Vec::new() }, events);
         }
     }
 
@@ -69,9 +71,10 @@ impl Lifecycle {
     pub fn frame(&mut self, meta: &FrameMeta, tracks: &[Track], events: &mut Vec<Event>) {
         self.frames = meta.seq + 1;
         self.latest = meta.pts;
+        self.size = meta.size;
         for track in tracks.iter().filter(|track| track.state == TrackState::Removed) {
             if let Some(open) = self.open.remove(&track.id) {
-                self.tell_ended(&open, events);
+                self.tell_ended(&open, TrackEnd::Gone, events);
             }
         }
         for track in tracks.iter().filter(|track| track.state == TrackState::Confirmed) {
@@ -88,10 +91,10 @@ impl Lifecycle {
     /// The stream ends, and every open track with it. Says nothing of a stream that never started.
     pub fn end(&mut self, reason: EndReason, events: &mut Vec<Event>) {
         for open in std::mem::take(&mut self.open).into_values() {
-            self.tell_ended(&open, events);
+            self.tell_ended(&open, TrackEnd::StreamEnded, events);
         }
         if self.began {
-            self.tell(What::StreamEnded { frames: self.frames, reason: reason.as_str() }, events);
+            self.tell(What::StreamEnded { frames: self.frames, reason: reason.into() }, events);
         }
     }
 
@@ -105,7 +108,7 @@ impl Lifecycle {
         self.started += 1;
         self.open.insert(track.id, Open { last: *track, detections: 1, top_score: track.score });
         let seen = self.told(track);
-        self.tell(What::TrackStarted(seen), events);
+        self.tell(What::TrackStarted { seen, reidentified_from: None }, events);
     }
 
     fn told(&self, track: &Track) -> TrackSeen {
@@ -115,29 +118,38 @@ impl Lifecycle {
             class: class.unwrap_or_else(|| format!("class {}", track.class.0)),
             score: round_to(track.score, 1e4),
             bbox: EventBox::from(&track.bbox),
+            bbox_norm: EventBox::normalized(&track.bbox, self.size),
+            zones: Vec::new(),
+            speed_mps: None,
+            embedding: None,
         }
     }
 
-    fn tell_ended(&mut self, open: &Open, events: &mut Vec<Event>) {
+    fn tell_ended(&mut self, open: &Open, reason: TrackEnd, events: &mut Vec<Event>) {
         let Open { last, detections, top_score } = open;
-        let what = What::TrackEnded {
+        let what = What::TrackEnded(TrackEnded {
             last: self.told(last),
             first_seen_seconds: last.first_seen.as_secs_f64(),
             last_seen_seconds: last.last_seen.as_secs_f64(),
             duration_seconds: last.last_seen.since(last.first_seen).as_secs_f64(),
             detections: *detections,
             top_score: round_to(*top_score, 1e4),
-        };
+            reason,
+            path: Vec::new(),
+            snapshot: None,
+        });
         self.tell(what, events);
     }
 
     fn tell(&mut self, what: What, events: &mut Vec<Event>) {
         events.push(Event {
-            id: format!("{}/{}", self.stream, self.sequence),
+            id: Event::id_of(&self.stream, self.sequence),
             stream: self.stream.clone(),
             sequence: self.sequence,
             frame: self.frames.saturating_sub(1),
             time_seconds: self.latest.as_secs_f64(),
+            captured_at: None,
+            clock: Clock::File,
             what,
         });
         self.sequence += 1;
@@ -151,11 +163,7 @@ fn round_to(value: f32, parts: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        detect::ClassId,
-        frame::{ImageSize, StreamId},
-        geometry::BBox,
-    };
+    use crate::{detect::ClassId, frame::StreamId, geometry::BBox};
     use std::time::Instant;
 
     fn meta(seq: u64) -> FrameMeta {
@@ -211,7 +219,7 @@ mod tests {
         let sequences: Vec<u64> = events.iter().map(|e| e.sequence).collect();
         assert_eq!(sequences, [0, 1, 2, 3, 4, 5]);
         assert_eq!(lifecycle.started(), 2);
-        let What::TrackEnded { detections, top_score, .. } = &events[3].what else { panic!("not an end") };
+        let What::TrackEnded(TrackEnded { detections, top_score, .. }) = &events[3].what else { panic!("not an end") };
         assert_eq!((*detections, *top_score), (2, 0.9));
     }
 

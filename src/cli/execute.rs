@@ -83,8 +83,8 @@ fn parts(plan: &Arc<Plan>, refined: &RefinedShelf) -> anyhow::Result<(Parts, Vec
     let (detector, mut models) = detector(&plan.detect)?;
     let mut embed = None;
     if let Some(wanted) = &plan.embed {
-        let (embedder, card) = embed::torch::open(wanted)?;
-        models.push(card);
+        let (embedder, cards) = embed::torch::open(wanted, detector.classes())?;
+        models.extend(cards);
         embed = Some(EmbedPart { embedder, min_score: wanted.min_score, max_batch: wanted.max_batch });
     }
     let classes: Arc<[String]> = detector.classes().into();

@@ -12,6 +12,8 @@ mod tune;
 #[cfg(feature = "line")]
 pub mod execute;
 #[cfg(feature = "line")]
+mod models;
+#[cfg(feature = "line")]
 mod process;
 #[cfg(feature = "line")]
 mod progress;
@@ -49,6 +51,8 @@ enum Command {
     Process(process::ProcessArgs),
     #[cfg(feature = "line")]
     Run(run::RunArgs),
+    #[cfg(feature = "line")]
+    Models(models::ModelsArgs),
     Check(check::CheckArgs),
     Schema(schema::SchemaArgs),
     Track(track::TrackArgs),
@@ -76,6 +80,8 @@ pub fn main() -> ExitCode {
         Command::Process(args) => process::run(&args, &session),
         #[cfg(feature = "line")]
         Command::Run(args) => run::run(&args, &session),
+        #[cfg(feature = "line")]
+        Command::Models(args) => models::run(&args, &session),
         Command::Check(args) => check::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Track(args) => track::run(&args),

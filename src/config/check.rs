@@ -1,12 +1,13 @@
 //! Raw -> Plan: what a file means, and every fault the schema cannot see. Pure: asks the machine only through `Host`.
 
 use super::{
+    api::api,
     conform::conform,
     env::Lookup,
     fault::{Fault, Faults, KeyPath},
-    models::{Classes, Models},
+    models::{Classes, Models, NO_EMBEDDER},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
-    raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Threads},
+    raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Suppress, Threads},
     raw_look::{Correction, Light, LightPolicy},
     raw_track::{KnobValue, Track},
     schema::schema,
@@ -14,7 +15,7 @@ use super::{
     streams::{LookOfAll, streams},
 };
 use crate::{
-    detect::attention::AttentionSettings,
+    detect::{attention::AttentionSettings, nms::Scope},
     preprocess::{
         camera_motion::CameraMotion,
         illumination::{self, LightSettings},
@@ -87,7 +88,7 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
     let (streams, unusable) = streams(&raw.streams, &all, &root.key("streams"), host, &mut faults);
     let mut models = Models { host, faults: &mut faults };
     let classes = models.detector(&raw.detect, &root.key("detect"));
-    models.embedder(&raw.embed, &root.key("embed"));
+    models.embedder(&raw.embed, classes, &root.key("embed"));
     let track = track(&raw.track, classes, &root.key("track"), &mut faults);
     let plan = Plan {
         streams,
@@ -96,12 +97,13 @@ fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
         track,
         camera_motion: camera_motion(&raw.track),
         output: output(&raw.output),
+        api: api(&raw.api, &root.key("api"), host, &mut faults),
         runtime: runtime(&raw.runtime, host),
     };
     (Checked { plan, unusable }, faults)
 }
 
-fn detect(raw: &Detect) -> DetectPlan {
+pub(super) fn detect(raw: &Detect) -> DetectPlan {
     DetectPlan {
         model: raw.model.clone(),
         input_px: match raw.input_px {
@@ -110,7 +112,13 @@ fn detect(raw: &Detect) -> DetectPlan {
         },
         classes: raw.classes.clone(),
         min_score: raw.min_score as f32,
+        min_score_by_class: raw.min_score_by_class.iter().map(|(name, score)| (name.clone(), *score as f32)).collect(),
         max_iou: raw.max_iou as f32,
+        suppress: match raw.suppress {
+            Suppress::WithinClass => Scope::WithinClass,
+            Suppress::AcrossClasses => Scope::AcrossClasses,
+        },
+        max_detections: raw.max_detections as usize,
         max_batch: raw.max_batch as usize,
         tiles: TileGrid { columns: raw.tiles[0].0, rows: raw.tiles[1].0, overlap: raw.tile_overlap as f32 },
         also: raw.also.clone(),
@@ -141,10 +149,15 @@ fn embed(raw: &Embed) -> Option<EmbedPlan> {
         Embed::Off(_) => None,
         Embed::On(raw) => Some(EmbedPlan {
             model: raw.model.clone(),
+            by_class: raw.by_class.iter().map(|(class, model)| (class.clone(), embedder_of_class(model))).collect(),
             min_score: raw.min_score as f32,
             max_batch: raw.max_batch as usize,
         }),
     }
+}
+
+fn embedder_of_class(model: &str) -> Option<String> {
+    (model != NO_EMBEDDER).then(|| model.to_owned())
 }
 
 fn track(raw: &Track, classes: Option<Classes<'_>>, path: &KeyPath, faults: &mut Vec<Fault>) -> TrackSettings {

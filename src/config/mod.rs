@@ -4,17 +4,21 @@
 //! `raw`, `check` gives it a meaning. Programs that put a `Raw` together themselves (`eyeline process`) enter with
 //! `check::plan` and hear of the same faults in the same words.
 
+pub mod api;
 pub mod check;
 mod conform;
 mod constraint;
 pub mod env;
 pub mod fault;
+pub mod home;
 pub mod host;
 mod locate;
+pub mod model_spec;
 mod models;
 pub mod part;
 pub mod plan;
 pub mod raw;
+pub mod raw_api;
 pub mod raw_look;
 pub mod raw_track;
 pub mod reference;

@@ -8,7 +8,10 @@ use super::{
     zoo::{Task, Zoo, ZooEntry},
 };
 use crate::detect::ClassId;
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
+
+/// What stands for an embedder where a class is to have none.
+pub(super) const NO_EMBEDDER: &str = "none";
 
 /// Collects the faults of the models.
 pub(super) struct Models<'a> {
@@ -32,13 +35,27 @@ impl Models<'_> {
                 self.faults.push(Fault { path, ..fault });
             }
         }
+        self.classes_of_keys(&raw.min_score_by_class, known, &path.key("min_score_by_class"));
         known
     }
 
-    /// Checks the embedder.
-    pub fn embedder(&mut self, raw: &Embed, path: &KeyPath) {
-        if let Embed::On(raw) = raw {
-            self.model(&raw.model, Task::Embed, &path.key("model"));
+    /// Checks the embedders, also those of classes, among those that the detector knows.
+    pub fn embedder(&mut self, raw: &Embed, classes: Option<Classes<'_>>, path: &KeyPath) {
+        let Embed::On(raw) = raw else { return };
+        self.model(&raw.model, Task::Embed, &path.key("model"));
+        let path = path.key("by_class");
+        self.classes_of_keys(&raw.by_class, classes, &path);
+        for (class, model) in raw.by_class.iter().filter(|(_, model)| *model != NO_EMBEDDER) {
+            self.model(model, Task::Embed, &path.key(class));
+        }
+    }
+
+    /// Reports keys that are no class of the detector, as far as its classes are known.
+    fn classes_of_keys<V>(&mut self, keys: &BTreeMap<String, V>, classes: Option<Classes<'_>>, path: &KeyPath) {
+        for class in keys.keys() {
+            if let Some(Err(fault)) = classes.map(|classes| classes.id(class)) {
+                self.faults.push(Fault { path: path.key(class), ..fault });
+            }
         }
     }
 

@@ -1,12 +1,12 @@
 //! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
 
 use crate::{
-    detect::watch::WatchSettings,
+    detect::{nms::Scope, watch::WatchSettings},
     geometry::BBox,
     preprocess::{camera_motion::CameraMotion, tiles::TileGrid},
     track::settings::TrackSettings,
 };
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// A whole run.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +23,41 @@ pub struct Plan {
     pub camera_motion: CameraMotion,
     /// Files written for each stream.
     pub output: OutputPlan,
+    /// Interfaces for operators; `None` where nothing is to listen.
+    pub api: Option<ApiPlan>,
     /// Threads and device.
     pub runtime: RuntimePlan,
+}
+
+/// Interfaces for operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiPlan {
+    /// Where HTTP listens.
+    pub listen: Option<SocketAddr>,
+    /// The token that is asked for, if one is.
+    pub token: Option<TokenFrom>,
+    /// TLS, if wanted.
+    pub tls: Option<TlsFiles>,
+    /// Where RTSP listens.
+    pub restream: Option<SocketAddr>,
+}
+
+/// Where a token is kept. It is read when it is needed and held by no plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenFrom {
+    /// The variable `config::api::TOKEN_VARIABLE`.
+    Variable,
+    /// A file; line ends at its end do not belong to it.
+    File(PathBuf),
+}
+
+/// Files of a TLS identity, PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, its issuers behind it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// One stream.
@@ -71,8 +104,14 @@ pub struct DetectPlan {
     pub classes: Vec<String>,
     /// Detections below are dropped, 0..=1.
     pub min_score: f32,
-    /// Class-wise NMS keeps boxes of at most this IoU with a better one, 0..=1.
+    /// Classes with a least score of their own, by name.
+    pub min_score_by_class: Vec<(String, f32)>,
+    /// NMS keeps boxes of at most this IoU with a better one, 0..=1.
     pub max_iou: f32,
+    /// Which boxes may suppress one another.
+    pub suppress: Scope,
+    /// At most this many detections of a frame stay, the best ones.
+    pub max_detections: usize,
     /// Most frames in one batch, >= 1.
     pub max_batch: usize,
     /// Tiles that each picture is cut into; one tile: none.
@@ -81,11 +120,20 @@ pub struct DetectPlan {
     pub also: Vec<String>,
 }
 
+impl Default for DetectPlan {
+    /// What a pipeline file without a word about detection means.
+    fn default() -> Self {
+        super::check::detect(&super::raw::Detect::default())
+    }
+}
+
 /// Embedder settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbedPlan {
     /// Zoo name or model file.
     pub model: String,
+    /// Classes with an embedder of their own, by name; `None` embeds none of them.
+    pub by_class: Vec<(String, Option<String>)>,
     /// Only detections of at least this score are embedded, 0..=1.
     pub min_score: f32,
     /// Most crops in one batch, >= 1.

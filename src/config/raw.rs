@@ -5,11 +5,13 @@
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
 use super::{
+    raw_api::Api,
     raw_look::{Light, Preprocess, RegionOfInterest},
     raw_track::Track,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A pipeline: which streams to watch, how to find and follow objects in them, what to write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +34,8 @@ pub struct Raw {
     pub track: Track,
     /// What is written.
     pub output: Output,
+    /// HTTP interface, its page, and RTSP restreaming.
+    pub api: Api,
     /// Threads and shutdown.
     pub runtime: Runtime,
 }
@@ -105,9 +109,19 @@ pub struct Detect {
     /// Least score of a detection. Rather low: the tracker makes use of doubtful ones and sorts them out.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_score: f64,
-    /// Non-maximum suppression: of two boxes of one class that overlap by more (IoU), the better one stays.
+    /// Least score of some classes, by name, in place of min_score.
+    #[schemars(inner(range(min = 0.0, max = 1.0)), extend("examples" = [{ "person": 0.25 }]))]
+    pub min_score_by_class: BTreeMap<String, f64>,
+    /// Non-maximum suppression: of two boxes that overlap by more (IoU), the better one stays. Networks that report each
+    /// object once by themselves are left as they are.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_iou: f64,
+    /// Whether boxes suppress those of their own class only, or those of any: for detectors that call one thing by two
+    /// names.
+    pub suppress: Suppress,
+    /// Most detections of one frame; the best stay.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_detections: u32,
     /// Most frames in one inference, and most recordings played at once.
     #[schemars(range(min = 1, max = 256))]
     pub max_batch: u32,
@@ -135,6 +149,16 @@ pub struct Detect {
 /// Number of tiles in a row or column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TileCount(#[schemars(range(min = 1, max = 16))] pub u32);
+
+/// Which boxes may suppress one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Suppress {
+    /// Those of one class.
+    WithinClass,
+    /// All.
+    AcrossClasses,
+}
 
 /// Side of a network's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -179,6 +203,9 @@ pub struct Embedder {
     /// Name of a model in models/zoo.yml, or a model file.
     #[schemars(length(min = 1))]
     pub model: String,
+    /// Embedders of some classes, by name, in place of model; none embeds nothing of that class.
+    #[schemars(inner(length(min = 1)), extend("examples" = [{ "person": "osnet-x0.25", "dog": "none" }]))]
+    pub by_class: BTreeMap<String, String>,
     /// Detections below this score are not embedded.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_score: f64,
@@ -242,6 +269,7 @@ impl Default for Raw {
             embed: Embed::On(Embedder::default()),
             track: Track::default(),
             output: Output::default(),
+            api: Api::default(),
             runtime: Runtime::default(),
         }
     }
@@ -268,7 +296,10 @@ impl Default for Detect {
             input_px: InputPx::Auto(Auto::Auto),
             classes: Vec::new(),
             min_score: 0.1,
+            min_score_by_class: BTreeMap::new(),
             max_iou: 0.45,
+            suppress: Suppress::WithinClass,
+            max_detections: 1000,
             max_batch: 4,
             every: 1,
             min_motion: 0.0,
@@ -282,7 +313,7 @@ impl Default for Detect {
 
 impl Default for Embedder {
     fn default() -> Self {
-        Self { model: "mobilenet-v2".into(), min_score: 0.4, max_batch: 32 }
+        Self { model: "mobilenet-v2".into(), by_class: BTreeMap::new(), min_score: 0.4, max_batch: 32 }
     }
 }
 

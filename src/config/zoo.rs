@@ -1,11 +1,12 @@
 //! The models eyeline knows by name: `models/zoo.yml`, built into the program, and where their files lie.
 
-use crate::frame::ImageSize;
+pub use super::{
+    home::{home_dir, models_dir},
+    model_spec::{Colours, Fit, HeadSpec, InputSpec, ModelNotes, OffsetOrder, Priors, ScoreKind},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    env,
-    ffi::OsString,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
@@ -70,72 +71,59 @@ pub enum Located<'a> {
 pub enum ModelFormat {
     /// A `.weights` file and a `.cfg` file.
     Darknet,
+    /// An `.onnx` file.
+    Onnx,
+    /// A TorchScript archive.
+    Torchscript,
     /// A state dict of MobileNetV2.
     MobilenetV2,
 }
 
-/// A package that carries a model's files.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelSource {
-    /// Kind of registry.
-    pub registry: String,
-    /// Package in it.
-    pub package: String,
-    /// Its version.
-    pub version: String,
-    /// Folder inside the package.
-    pub folder: String,
+/// Where a model's files come from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum ModelSource {
+    /// A package that carries them.
+    Package {
+        /// Kind of registry.
+        registry: String,
+        /// Package in it.
+        package: String,
+        /// Its version.
+        version: String,
+        /// Folder inside the package.
+        folder: String,
+    },
+    /// A folder on the web: the file's name follows after a slash.
+    Web {
+        /// Address of the folder.
+        url: String,
+    },
+    /// Whatever the user made it with.
+    Made {
+        /// How it is made, for people.
+        made: String,
+    },
+}
+
+impl std::fmt::Display for ModelSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Package { registry, package, version, .. } => write!(f, "{registry} {package} {version}"),
+            Self::Web { url } => f.write_str(url),
+            Self::Made { made } => f.write_str(made),
+        }
+    }
 }
 
 /// One file of a model.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ZooFile {
-    /// Name in the models folder and in the package.
+    /// Name in the models folder and at its source.
     pub file: String,
-    /// Lower-case hexadecimal.
-    pub sha256: String,
-}
-
-/// What a network is fed.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InputSpec {
-    /// Columns.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-    /// How a picture is brought to that size.
-    pub fit: Fit,
-    /// Grey beside a letterboxed picture, 0..=255.
-    #[serde(default = "neutral_grey")]
-    pub fill: u8,
-    /// Subtracted from red, green and blue once they are within 0..=1.
-    pub mean: [f64; 3],
-    /// Divides the difference.
-    pub std: [f64; 3],
-}
-
-/// How a picture is brought to the size of the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fit {
-    /// Aspect kept, the rest filled.
-    Letterbox,
-    /// Each side on its own.
-    Stretch,
-}
-
-/// How a detector's output is decoded.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(tag = "family", rename_all = "snake_case", deny_unknown_fields)]
-pub enum HeadSpec {
-    /// Anchors, see `detect::heads::darknet`.
-    Darknet {
-        /// Replaces the masks of the cfg, for weights published with a wrong one.
-        masks: Option<Vec<Vec<usize>>>,
-    },
+    /// Lower-case hexadecimal; none where nobody could check it yet.
+    pub sha256: Option<String>,
 }
 
 /// One model of a run, so that a result can be traced to the file that made it.
@@ -147,18 +135,6 @@ pub struct ModelCard {
     pub file: PathBuf,
     /// Its sha256, hexadecimal.
     pub sha256: String,
-}
-
-/// The middle of 0..=255: what Darknet fills with.
-fn neutral_grey() -> u8 {
-    128
-}
-
-impl InputSpec {
-    /// Size of the network's input.
-    pub fn size(&self) -> ImageSize {
-        ImageSize { width: self.width, height: self.height }
-    }
 }
 
 impl Zoo {
@@ -182,7 +158,7 @@ impl Zoo {
 
     /// The entry one of whose files has this sha256, for files that lie elsewhere under another name.
     pub fn find_by_sha256(&self, sha256: &str) -> Option<&ZooEntry> {
-        self.models.iter().find(|entry| entry.files.iter().any(|file| file.sha256 == sha256))
+        self.models.iter().find(|entry| entry.files.iter().any(|file| file.sha256.as_deref() == Some(sha256)))
     }
 
     /// What `model` means: the name of an entry for `task`, or the path of a file, which need not exist.
@@ -218,30 +194,9 @@ pub fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>) -> O
     candidates.min_by_key(|candidate| distance(candidate))
 }
 
-/// The folder that holds `models/`: `$EYELINE_HOME`, else the nearest `.eyeline` upwards from the working directory,
-/// else `eyeline` in the user's data folder. It need not exist.
-pub fn home_dir() -> PathBuf {
-    home_from(|name| env::var_os(name), &env::current_dir().unwrap_or_default())
-}
-
-fn home_from(variable: impl Fn(&str) -> Option<OsString>, working_dir: &Path) -> PathBuf {
-    let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("EYELINE_HOME")
-        .or_else(|| working_dir.ancestors().map(|dir| dir.join(".eyeline")).find(|dir| dir.is_dir()))
-        .or_else(|| set("XDG_DATA_HOME").map(|dir| dir.join("eyeline")))
-        .or_else(|| set("HOME").map(|dir| dir.join(".local/share/eyeline")))
-        .unwrap_or_else(|| working_dir.join(".eyeline"))
-}
-
-/// Where the files of models belong.
-pub fn models_dir() -> PathBuf {
-    home_dir().join("models")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn every_entry_is_complete() {
@@ -251,7 +206,7 @@ mod tests {
             assert_eq!(zoo.entries().iter().filter(|other| other.name == *name).count(), 1, "{name} is there twice");
             assert!(!entry.files.is_empty(), "{name} has no files");
             for file in &entry.files {
-                let digest = &file.sha256;
+                let Some(digest) = &file.sha256 else { continue };
                 assert!(
                     digest.len() == 64 && digest.bytes().all(|b| b"0123456789abcdef".contains(&b)),
                     "{name}: {digest}"
@@ -283,7 +238,7 @@ mod tests {
         let zoo = Zoo::builtin();
         assert!(zoo.find("yolo3-tiny").is_none());
         assert_eq!(zoo.nearest("Yolo3-tiny", Task::Detect), Some("yolov3-tiny"));
-        assert_eq!(zoo.nearest("yolov3-tiny", Task::Embed), Some("mobilenet-v2"));
+        assert_eq!(zoo.nearest("mobilenet-v3", Task::Embed), Some("mobilenet-v2"));
     }
 
     #[test]
@@ -301,23 +256,6 @@ mod tests {
         let error = zoo.locate("yolov4-tiny", Task::Detect).unwrap_err();
         assert_eq!(error, "no such model; did you mean \"yolov3-tiny\", or the path of a file?");
         let error = zoo.locate("yolov3-tiny", Task::Embed).unwrap_err();
-        assert_eq!(error, "is not for this task; did you mean \"mobilenet-v2\", or the path of a file?");
-    }
-
-    #[test]
-    fn home_is_named_else_near_else_the_users() {
-        let dir = tempfile::tempdir().unwrap();
-        let deep = dir.path().join("a/b");
-        fs::create_dir_all(&deep).unwrap();
-        let home = |pairs: &[(&str, &str)]| {
-            let pairs: Vec<_> = pairs.iter().map(|(k, v)| (k.to_string(), OsString::from(v))).collect();
-            home_from(move |name| pairs.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone()), &deep)
-        };
-        assert_eq!(home(&[("HOME", "/h")]), Path::new("/h/.local/share/eyeline"));
-        assert_eq!(home(&[("HOME", "/h"), ("XDG_DATA_HOME", "/x")]), Path::new("/x/eyeline"));
-        fs::create_dir(dir.path().join("a/.eyeline")).unwrap();
-        assert_eq!(home(&[("HOME", "/h")]), dir.path().join("a/.eyeline"));
-        assert_eq!(home(&[("EYELINE_HOME", "/e")]), Path::new("/e"));
-        assert_eq!(home(&[("EYELINE_HOME", "")]), dir.path().join("a/.eyeline"));
+        assert_eq!(error, "is not for this task; did you mean \"osnet-x1.0\", or the path of a file?");
     }
 }

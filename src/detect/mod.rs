@@ -5,7 +5,10 @@ pub mod fusion;
 pub mod heads;
 #[cfg(feature = "torch")]
 mod load;
+pub mod match_head;
 pub mod nms;
+#[cfg(feature = "torch")]
+mod outputs;
 pub mod scripted;
 pub mod tiled;
 #[cfg(all(feature = "torch", feature = "opencv"))]

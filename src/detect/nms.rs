@@ -1,4 +1,4 @@
-//! Greedy non-maximum suppression within each class: of boxes that overlap too much, the best stays.
+//! Greedy non-maximum suppression, within each class or across them: of boxes that overlap too much, the best stays.
 //!
 //! Pure. What a head decodes goes in, what the tracker sees comes out. Ties are broken by the boxes themselves, so the
 //! result does not depend on the order in which a head emits them.
@@ -10,17 +10,29 @@ use std::cmp::Ordering;
 /// What suppression keeps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NmsSettings {
-    /// A box goes if its IoU with a better kept box of its class is above this, 0..=1.
+    /// A box goes if its IoU with a better kept box of its scope is above this, 0..=1.
     pub max_iou: f32,
+    /// Which boxes may suppress one another.
+    pub scope: Scope,
     /// At most this many detections stay, the best ones.
     pub max_detections: usize,
+}
+
+/// Which boxes may suppress one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// Those of one class.
+    #[default]
+    WithinClass,
+    /// All, for detectors that call one thing by two names.
+    AcrossClasses,
 }
 
 /// Suppresses in place; what stays is sorted by falling score.
 ///
 /// Detections whose box is unsound or whose score is not finite are dropped first. Applying it twice changes nothing.
 /// Takes O(n log n + n·kept) time and no memory. Source: the greedy rule of Felzenszwalb et al. 2010, section 4.4.
-/// Differs: overlap is the IoU, and classes do not suppress one another.
+/// Differs: overlap is the IoU, and classes suppress one another only where `settings.scope` says so.
 pub fn suppress(detections: &mut Vec<Detection>, settings: &NmsSettings) {
     detections.retain(|d| d.score.is_finite() && d.bbox.is_sound());
     detections.sort_unstable_by(better_first);
@@ -30,9 +42,10 @@ pub fn suppress(detections: &mut Vec<Detection>, settings: &NmsSettings) {
             break;
         }
         let detection = detections[candidate];
-        let beaten = detections[..kept]
-            .iter()
-            .any(|better| better.class == detection.class && overlaps(better, &detection, settings.max_iou));
+        let beaten = detections[..kept].iter().any(|better| {
+            (settings.scope == Scope::AcrossClasses || better.class == detection.class)
+                && overlaps(better, &detection, settings.max_iou)
+        });
         if !beaten {
             detections[kept] = detection;
             kept += 1;
@@ -69,7 +82,7 @@ mod tests {
     };
     use proptest::prelude::*;
 
-    const SETTINGS: NmsSettings = NmsSettings { max_iou: 0.5, max_detections: 300 };
+    const SETTINGS: NmsSettings = NmsSettings { max_iou: 0.5, scope: Scope::WithinClass, max_detections: 300 };
 
     fn det(left: f32, width: f32, class: u16, score: f32) -> Detection {
         Detection { bbox: BBox::from_tlwh(left, 0.0, width, 10.0), class: ClassId(class), score }
@@ -134,8 +147,15 @@ mod tests {
     fn keeps_the_best_when_there_are_too_many() {
         let mut detections: Vec<_> =
             (0..10u16).map(|i| det(20.0 * f32::from(i), 10.0, 0, 0.1 * f32::from(i))).collect();
-        suppress(&mut detections, &NmsSettings { max_iou: 0.5, max_detections: 3 });
+        suppress(&mut detections, &NmsSettings { max_detections: 3, ..SETTINGS });
         assert_eq!(detections.iter().map(|d| d.bbox.left).collect::<Vec<_>>(), [180.0, 160.0, 140.0]);
+    }
+
+    #[test]
+    fn across_classes_the_better_of_two_stays() {
+        let mut detections = vec![det(0.0, 10.0, 0, 0.5), det(1.0, 10.0, 1, 0.6)];
+        suppress(&mut detections, &NmsSettings { scope: Scope::AcrossClasses, ..SETTINGS });
+        assert_eq!(detections, [det(1.0, 10.0, 1, 0.6)]);
     }
 
     fn any_detections() -> impl Strategy<Value = Vec<Detection>> {

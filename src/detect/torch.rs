@@ -1,26 +1,26 @@
 //! Detector on libtorch: letterbox, network, head, suppression, and back to source pixels.
 
 use super::{
-    Detection, Detector, InferError,
-    heads::{Wanted, darknet::Grid},
+    ClassId, Detection, Detector, InferError,
+    heads::{Duplicates, Wanted},
     load::{self, Loaded, torch_error},
     nms::{self, NmsSettings},
+    outputs::Outputs,
     workers::Workers,
 };
 use crate::{
-    config::{plan::DetectPlan, zoo::ModelCard},
+    config::{
+        plan::DetectPlan,
+        zoo::{InputSpec, ModelCard},
+    },
     frame::Frame,
     preprocess::{
         letterbox::{LetterBox, LetterBoxer},
         normalize::Normalize,
     },
-    torch::runtime::{Device, Inference, TorchError},
+    torch::runtime::{Device, Inference},
 };
 use std::{slice, sync::Arc};
-use tch::Tensor;
-
-/// Most detections of one frame; a crowd that fills a 4K picture has fewer.
-const MAX_DETECTIONS: usize = 1000;
 
 /// A detector whose network runs on libtorch.
 ///
@@ -40,6 +40,8 @@ struct Model {
     name: String,
     loaded: Loaded,
     wanted: Wanted,
+    /// Classes that need another score than `wanted.min_score`, which is the least of all.
+    min_scores: Vec<(ClassId, f32)>,
     nms: NmsSettings,
     device: tch::Device,
 }
@@ -48,8 +50,22 @@ struct Model {
 struct Pass {
     boxer: LetterBoxer,
     normalize: Normalize,
-    /// Output of one head for one batch.
-    values: Vec<f32>,
+}
+
+/// What was found in a model and how it is run.
+pub struct About<'a> {
+    /// The file.
+    pub card: &'a ModelCard,
+    /// How it is fed.
+    pub input: &'a InputSpec,
+    /// Family of its head.
+    pub family: &'static str,
+    /// Outputs the head reads.
+    pub expected: String,
+    /// Names of its classes.
+    pub classes: &'a [String],
+    /// What was decided and why.
+    pub decisions: &'a [String],
 }
 
 /// Opens the detector of a plan on the processor, and says which file it is.
@@ -69,14 +85,7 @@ impl TorchDetector {
         let on_torch = |error| torch_error(&plan.model, error);
         let device = device.open().map_err(on_torch)?;
         let loaded = load::load(plan, device)?;
-        let classes = load::wanted_classes(plan, &loaded.classes)?;
-        let model = Arc::new(Model {
-            name: plan.model.clone(),
-            wanted: Wanted { min_score: plan.min_score, classes },
-            nms: NmsSettings { max_iou: plan.max_iou, max_detections: MAX_DETECTIONS },
-            loaded,
-            device,
-        });
+        let model = Arc::new(Model::new(plan, loaded, device)?);
         let pass = Pass::new(&model)?;
         model.warm_up(&pass)?;
         let max_batch = plan.max_batch.max(1);
@@ -85,6 +94,12 @@ impl TorchDetector {
             Ok(move |frame: &Frame| model.detect(&mut pass, slice::from_ref(frame)).map(|mut found| found.remove(0)))
         })?;
         Ok(Self { model, pass, max_batch, workers })
+    }
+
+    /// What was found in the model.
+    pub fn about(&self) -> About<'_> {
+        let Loaded { card, input, head, classes, decisions, .. } = &self.model.loaded;
+        About { card, input, family: head.family(), expected: head.expected(), classes, decisions }
     }
 }
 
@@ -108,77 +123,74 @@ impl Detector for TorchDetector {
 
 impl Pass {
     fn new(model: &Model) -> Result<Self, InferError> {
-        let Loaded { input, fill, mean, std, .. } = model.loaded;
-        let normalize = Normalize::new(mean, std, model.device).map_err(|error| torch_error(&model.name, error))?;
-        Ok(Self { boxer: LetterBoxer::new(input, fill), normalize, values: Vec::new() })
+        let input = &model.loaded.input;
+        let normalize = Normalize::new(input, model.device).map_err(|error| torch_error(&model.name, error))?;
+        Ok(Self { boxer: LetterBoxer::new(input.size(), input.fill).fitting(input.fit), normalize })
     }
 }
 
 impl Model {
+    fn new(plan: &DetectPlan, loaded: Loaded, device: tch::Device) -> Result<Self, InferError> {
+        let mut classes = load::wanted_classes(plan, &loaded.classes)?;
+        classes.retain(|class| Some(*class) != loaded.head.background());
+        let min_scores = load::min_scores(plan, &loaded.classes)?;
+        let lowest = |class: &ClassId| min_score(&min_scores, *class).unwrap_or(plan.min_score);
+        let least = classes.iter().map(lowest).fold(f32::INFINITY, f32::min);
+        let max_iou = match loaded.head.duplicates() {
+            Duplicates::Many => plan.max_iou,
+            // No two boxes overlap by more than wholly: all stay.
+            Duplicates::None => 1.0,
+        };
+        let nms = NmsSettings { max_iou, scope: plan.suppress, max_detections: plan.max_detections };
+        let wanted = Wanted { min_score: if least.is_finite() { least } else { plan.min_score }, classes };
+        let min_scores = if min_scores.is_empty() {
+            min_scores
+        } else {
+            wanted.classes.iter().map(|class| (*class, lowest(class))).collect()
+        };
+        Ok(Self { name: plan.model.clone(), wanted, min_scores, nms, loaded, device })
+    }
+
     /// Runs the network once and checks what it gives.
     fn warm_up(&self, pass: &Pass) -> Result<(), InferError> {
         let input = self.loaded.input;
-        let pixels = vec![self.loaded.fill; input.width as usize * input.height as usize * 3];
+        let pixels = vec![input.fill; input.width as usize * input.height as usize * 3];
         self.forward(&pass.normalize, &pixels, 1).map(|_| ())
     }
 
     fn detect(&self, pass: &mut Pass, frames: &[Frame]) -> Result<Vec<Vec<Detection>>, InferError> {
         let places = draw(&mut pass.boxer, frames)?;
         let outputs = self.forward(&pass.normalize, pass.boxer.batch(frames.len()), frames.len())?;
-        let mut found = vec![Vec::new(); frames.len()];
-        for (index, output) in outputs.iter().enumerate() {
-            self.decode(index, output, &mut pass.values, &mut found)?;
-        }
-        for (detections, place) in found.iter_mut().zip(places) {
-            nms::suppress(detections, &self.nms);
-            to_source(detections, &place);
-        }
-        Ok(found)
+        let decode = |(index, place): (usize, &LetterBox)| {
+            let mut found = Vec::new();
+            self.loaded.head.read(&outputs.picture(index), &self.wanted, &mut found);
+            found.retain(|d| min_score(&self.min_scores, d.class).is_none_or(|least| d.score >= least));
+            nms::suppress(&mut found, &self.nms);
+            to_source(&mut found, place);
+            found
+        };
+        Ok(places.iter().enumerate().map(decode).collect())
     }
 
     /// Outputs of the network for pictures of its input's size, their shapes checked.
-    fn forward(&self, normalize: &Normalize, pixels: &[u8], pictures: usize) -> Result<Vec<Tensor>, InferError> {
-        let input = self.loaded.input;
-        let batch = normalize.batch(pixels, pictures, input.height, input.width);
-        let outputs = batch
-            .and_then(|batch| self.loaded.network.forward(&batch))
-            .map_err(|error| torch_error(&self.name, error))?;
-        self.check_shapes(&outputs, pictures)?;
-        Ok(outputs)
-    }
-
-    fn check_shapes(&self, outputs: &[Tensor], pictures: usize) -> Result<(), InferError> {
-        let shape = |channels: usize, (rows, columns): (usize, usize)| {
-            [pictures, channels, rows, columns].map(|size| size as i64).to_vec()
+    fn forward(&self, normalize: &Normalize, pixels: &[u8], pictures: usize) -> Result<Outputs, InferError> {
+        let Loaded { input, network, outputs, .. } = &self.loaded;
+        let run = || {
+            let batch = normalize.batch(pixels, pictures, input.height, input.width)?;
+            Outputs::of(&network.forward(&batch)?, outputs, pictures)
         };
-        let heads = self.loaded.heads.iter().zip(&self.loaded.grids);
-        let expected: Vec<_> = heads.map(|(head, grid)| shape(head.channels(), *grid)).collect();
-        let got: Vec<_> = outputs.iter().map(Tensor::size).collect();
-        if got == expected {
-            return Ok(());
+        let outputs = run().map_err(|error| torch_error(&self.name, error))?;
+        if self.loaded.head.fits(&outputs.shapes()) {
+            return Ok(outputs);
         }
-        Err(InferError::Shape { model: self.name.clone(), got: format!("{got:?}"), expected: format!("{expected:?}") })
+        let (got, expected) = (outputs.to_string(), self.loaded.head.expected());
+        Err(InferError::Shape { model: self.name.clone(), got, expected })
     }
+}
 
-    /// Decodes one output of the network for all pictures, boxes in network-input pixels.
-    fn decode(
-        &self,
-        index: usize,
-        output: &Tensor,
-        values: &mut Vec<f32>,
-        found: &mut [Vec<Detection>],
-    ) -> Result<(), InferError> {
-        let (head, (rows, columns)) = (&self.loaded.heads[index], self.loaded.grids[index]);
-        let per_picture = rows * columns * head.channels();
-        values.resize(per_picture * found.len(), 0.0);
-        copy_channels_innermost(output, values).map_err(|error| torch_error(&self.name, error))?;
-        for (values, found) in values.chunks_exact(per_picture).zip(found) {
-            if let Some(grid) = Grid::new(values, rows, columns, head.channels()) {
-                head.decode(grid, self.loaded.input, &self.wanted, found);
-            }
-        }
-        Ok(())
-    }
+/// The least score of a class, where it has one of its own.
+fn min_score(min_scores: &[(ClassId, f32)], class: ClassId) -> Option<f32> {
+    min_scores.iter().find(|(of, _)| *of == class).map(|(_, score)| *score)
 }
 
 /// Draws the frames into the batch; where each lies comes back.
@@ -188,12 +200,6 @@ fn draw(boxer: &mut LetterBoxer, frames: &[Frame]) -> Result<Vec<LetterBox>, Inf
         boxer.draw(slot, frame).map_err(|problem| InferError::Frame { seq, problem })
     });
     drawn.collect()
-}
-
-/// Copies (N, channels, rows, columns) into N · rows · columns · channels floats.
-fn copy_channels_innermost(output: &Tensor, values: &mut [f32]) -> Result<(), TorchError> {
-    let rows = output.f_to_device(tch::Device::Cpu)?.f_permute([0, 2, 3, 1])?.f_contiguous()?;
-    Ok(rows.f_copy_data(values, values.len())?)
 }
 
 /// Moves boxes from the network's input to the picture, cuts them at its edges and drops those outside.

@@ -1,93 +1,125 @@
 //! Embedder on libtorch: crops, network, one vector a crop.
 
 use super::{
-    Embedder, Embedding,
+    Crop, Embedder, Embedding,
+    by_class::ByClass,
     crop::{CropArea, Cropper},
+    load::{self, Loaded},
 };
 use crate::{
     config::{
         plan::EmbedPlan,
-        zoo::{self, InputSpec, Located, ModelCard, ModelFormat, Task, Zoo, ZooEntry},
+        zoo::{self, InputSpec, ModelCard},
     },
-    detect::InferError,
+    detect::{ClassId, InferError},
     frame::Frame,
-    geometry::BBox,
     preprocess::normalize::Normalize,
-    torch::{
-        mobilenet_v2::{self, BuildError, MobileNetV2},
-        model_file::ModelFile,
-        runtime::{Device, Inference, Network, TorchError},
-        state_dict::StateDict,
-    },
+    torch::runtime::{Device, Inference, TorchError},
 };
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// An embedder whose network runs on libtorch.
 pub struct TorchEmbedder {
     name: String,
-    input: InputSpec,
-    network: Box<dyn Network>,
+    loaded: Loaded,
     cropper: Cropper,
     normalize: Normalize,
     max_batch: usize,
-    card: ModelCard,
+    dim: usize,
 }
 
-/// Opens the embedder of a plan on the processor, and says which file it is. One forward pass is made before this returns.
-pub fn open(plan: &EmbedPlan) -> Result<(Box<dyn Embedder>, ModelCard), InferError> {
-    let embedder = TorchEmbedder::open(plan, Device::Cpu)?;
-    let card = embedder.card.clone();
-    Ok((Box::new(embedder), card))
+/// Opens the embedders of a plan on the processor, and says which files they are. `classes`: the detector's.
+///
+/// One forward pass is made through each before this returns.
+pub fn open(plan: &EmbedPlan, classes: &[String]) -> Result<(Box<dyn Embedder>, Vec<ModelCard>), InferError> {
+    let mut models: Vec<&str> = vec![&plan.model];
+    let mut of_class = Vec::new();
+    for (class, model) in &plan.by_class {
+        let index = model.as_deref().map(|model| {
+            models.iter().position(|known| *known == model).unwrap_or_else(|| {
+                models.push(model);
+                models.len() - 1
+            })
+        });
+        of_class.push((class_number(plan, classes, class)?, index));
+    }
+    let mut embedders: Vec<Box<dyn Embedder>> = Vec::new();
+    let mut cards = Vec::new();
+    for model in models {
+        let embedder = TorchEmbedder::open(model, plan.max_batch, Device::Cpu)?;
+        cards.push(embedder.loaded.card.clone());
+        embedders.push(Box::new(embedder));
+    }
+    if of_class.is_empty() {
+        return Ok((embedders.remove(0), cards));
+    }
+    let by_class = ByClass::new(embedders, of_class).expect("an embedder was opened for each class");
+    Ok((Box::new(by_class), cards))
 }
 
-/// Crops of an ordinary street scene in one frame; the layout of the weights is chosen for a batch of this size.
-const USUAL_CROPS: i64 = 8;
+fn class_number(plan: &EmbedPlan, classes: &[String], wanted: &str) -> Result<ClassId, InferError> {
+    let found = classes.iter().position(|class| class == wanted).map(|index| ClassId(index as u16));
+    found.ok_or_else(|| {
+        let hint = zoo::nearest(wanted, classes.iter().map(String::as_str));
+        let hint = hint.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+        let problem = format!("is to embed {wanted:?}, which the detector does not know{hint}");
+        InferError::Model { model: plan.model.clone(), problem }
+    })
+}
 
 impl TorchEmbedder {
-    /// Opens the embedder of a plan on a device.
-    pub fn open(plan: &EmbedPlan, device: Device) -> Result<Self, InferError> {
+    /// Opens an embedder by name or file on a device.
+    pub fn open(model: &str, max_batch: usize, device: Device) -> Result<Self, InferError> {
         let _inference = Inference::begin();
-        let fail = |problem: String| InferError::Model { model: plan.model.clone(), problem };
-        let on_torch = |error| torch_error(&plan.model, error);
+        let on_torch = |error| load::torch_error(model, error);
         let device = device.open().map_err(on_torch)?;
-        let (file, entry) = read(&plan.model).map_err(fail)?;
-        let input = entry.input.clone();
-        let weights =
-            StateDict::read(&file.bytes).map_err(|error| fail(format!("{}: {error}", file.path.display())))?;
-        let shape = [USUAL_CROPS, 3, i64::from(input.height), i64::from(input.width)];
-        let network = MobileNetV2::new(&weights, device, shape).map_err(|error| match error {
-            BuildError::Torch(error) => on_torch(error),
-            error => fail(format!("{}: {error}", file.path.display())),
-        })?;
-        let embedder = Self {
-            name: plan.model.clone(),
-            network: Box::new(network),
-            cropper: Cropper::new(input.size()),
-            normalize: Normalize::new(input.mean, input.std, device).map_err(on_torch)?,
-            max_batch: plan.max_batch.max(1),
-            card: ModelCard { name: entry.name.clone(), file: file.path, sha256: file.sha256 },
-            input,
+        let loaded = load::load(model, device)?;
+        let mut embedder = Self {
+            name: model.to_owned(),
+            cropper: Cropper::new(loaded.input.size()),
+            normalize: Normalize::new(&loaded.input, device).map_err(on_torch)?,
+            max_batch: max_batch.max(1),
+            dim: 0,
+            loaded,
         };
-        let grey = vec![128; input_bytes(&embedder.input)];
-        embedder.forward(&grey, 1)?;
+        embedder.dim = embedder.measured_dim()?;
         Ok(embedder)
     }
 
-    /// Embeddings of the crops in `pixels`, `DIM` values each.
-    fn forward(&self, pixels: &[u8], count: usize) -> Result<Vec<f32>, InferError> {
+    /// The file.
+    pub fn card(&self) -> &ModelCard {
+        &self.loaded.card
+    }
+
+    /// How the network is fed.
+    pub fn input(&self) -> &InputSpec {
+        &self.loaded.input
+    }
+
+    /// Length of an embedding, by a pass over two grey crops.
+    fn measured_dim(&self) -> Result<usize, InferError> {
+        let input = &self.loaded.input;
+        let grey = vec![128; 2 * input.width as usize * input.height as usize * 3];
+        let (shape, _) = self.forward(&grey, 2)?;
+        match *shape {
+            [2, dim, ref rest @ ..] if dim > 0 && rest.iter().all(|size| *size == 1) => Ok(dim as usize),
+            _ => Err(self.misfit(&shape, "(2, D) for two crops")),
+        }
+    }
+
+    /// Shape and values of the network's first output for the crops in `pixels`.
+    fn forward(&self, pixels: &[u8], count: usize) -> Result<(Vec<i64>, Vec<f32>), InferError> {
         let run = || -> Result<(Vec<i64>, Vec<f32>), TorchError> {
-            let batch = self.normalize.batch(pixels, count, self.input.height, self.input.width)?;
-            let outputs = self.network.forward(&batch)?;
+            let batch = self.normalize.batch(pixels, count, self.loaded.input.height, self.loaded.input.width)?;
+            let outputs = self.loaded.network.forward(&batch)?;
             let output = outputs.first().ok_or_else(|| TorchError("the network gives no output".into()))?;
             Ok((output.size(), on_host(output)?))
         };
-        let (shape, values) = run().map_err(|error| torch_error(&self.name, error))?;
-        let expected = [count as i64, mobilenet_v2::DIM as i64];
-        if shape == expected {
-            return Ok(values);
-        }
-        let (got, expected) = (format!("{shape:?}"), format!("{expected:?}"));
-        Err(InferError::Shape { model: self.name.clone(), got, expected })
+        run().map_err(|error| load::torch_error(&self.name, error))
+    }
+
+    fn misfit(&self, got: &[i64], expected: &str) -> InferError {
+        InferError::Shape { model: self.name.clone(), got: format!("{got:?}"), expected: expected.to_owned() }
     }
 
     fn embed_at_once(
@@ -99,8 +131,11 @@ impl TorchEmbedder {
             let seq = frame.meta.seq;
             self.cropper.draw(slot, frame, *area).map_err(|problem| InferError::Frame { seq, problem })?;
         }
-        let values = self.forward(self.cropper.batch(crops.len()), crops.len())?;
-        for ((index, ..), values) in crops.iter().zip(values.chunks_exact(mobilenet_v2::DIM)) {
+        let (shape, values) = self.forward(self.cropper.batch(crops.len()), crops.len())?;
+        if values.len() != crops.len() * self.dim {
+            return Err(self.misfit(&shape, &format!("({}, {})", crops.len(), self.dim)));
+        }
+        for ((index, ..), values) in crops.iter().zip(values.chunks_exact(self.dim)) {
             out[*index] = unit(values);
         }
         Ok(())
@@ -109,16 +144,16 @@ impl TorchEmbedder {
 
 impl Embedder for TorchEmbedder {
     fn dim(&self) -> usize {
-        mobilenet_v2::DIM
+        self.dim
     }
 
-    fn embed(&mut self, crops: &[(&Frame, BBox)], out: &mut Vec<Option<Embedding>>) -> Result<(), InferError> {
+    fn embed(&mut self, crops: &[Crop<'_>], out: &mut Vec<Option<Embedding>>) -> Result<(), InferError> {
         out.clear();
         out.resize(crops.len(), None);
         let _inference = Inference::begin();
         let areas = crops.iter().enumerate();
-        let areas = areas.filter_map(|(index, (frame, bbox))| {
-            CropArea::inside(bbox, frame.meta.size).map(|area| (index, *frame, area))
+        let areas = areas.filter_map(|(index, crop)| {
+            CropArea::inside(&crop.bbox, crop.frame.meta.size).map(|area| (index, crop.frame, area))
         });
         let areas: Vec<_> = areas.collect();
         for crops in areas.chunks(self.max_batch) {
@@ -128,31 +163,8 @@ impl Embedder for TorchEmbedder {
     }
 }
 
-/// The file of an embedder and the entry that says how to feed it. A file of one's own is taken for MobileNetV2 weights.
-fn read(model: &str) -> Result<(ModelFile, &'static ZooEntry), String> {
-    let zoo = Zoo::builtin();
-    match zoo.locate(model, Task::Embed)? {
-        Located::Entry(entry) => {
-            let known = entry.files.first().ok_or("models/zoo.yml lists no file for it")?;
-            Ok((ModelFile::read_known(&zoo::models_dir(), known)?, entry))
-        }
-        Located::File(path) => {
-            let like = zoo.entries().iter().find(|entry| entry.format == ModelFormat::MobilenetV2);
-            Ok((ModelFile::read(&path)?, like.ok_or("models/zoo.yml has no entry of its kind")?))
-        }
-    }
-}
-
-fn torch_error(model: &str, error: TorchError) -> InferError {
-    InferError::Torch { model: model.to_owned(), message: error.0 }
-}
-
-fn input_bytes(input: &InputSpec) -> usize {
-    input.width as usize * input.height as usize * 3
-}
-
 fn on_host(output: &Tensor) -> Result<Vec<f32>, TorchError> {
-    let flat = output.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
+    let flat = output.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
     let mut values = vec![0.0; flat.numel()];
     flat.f_copy_data(&mut values, flat.numel())?;
     Ok(values)

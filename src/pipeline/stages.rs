@@ -12,9 +12,8 @@ use crate::{
         Detection, Detector,
         watch::{Look, Sight, Watch},
     },
-    embed::{Embedder, Embedding},
+    embed::{Crop, Embedder, Embedding},
     frame::{Frame, StreamId},
-    geometry::BBox,
     preprocess::camera_motion::MeasureCamera,
     sink::{Recorder, SinkError},
     source::SourceInfo,
@@ -123,9 +122,12 @@ impl Stage for EmbedStage {
         let began = Instant::now();
         let items: Vec<&Detected> = batch.iter().filter_map(Flow::data).collect();
         let worth = |d: &Detection| d.score >= self.min_score;
-        let crops: Vec<(&Frame, BBox)> = items
+        let crops: Vec<Crop<'_>> = items
             .iter()
-            .flat_map(|item| item.detections.iter().filter(|d| worth(d)).map(|d| (&item.frame, d.bbox)))
+            .flat_map(|item| {
+                let worth = item.detections.iter().filter(|d| worth(d));
+                worth.map(|d| Crop { frame: &item.frame, bbox: d.bbox, class: d.class })
+            })
             .collect();
         let mut embeddings = Vec::with_capacity(crops.len());
         let mut part: Vec<Option<Embedding>> = Vec::new();

@@ -3,7 +3,7 @@
 //! `LetterBox` is the geometry, pure. `LetterBoxer` (feature `opencv`) moves pixels: one resize from the frame's strided
 //! planes straight into a buffer that is kept from batch to batch. This is the line's only copy of a picture.
 
-use crate::{frame::ImageSize, geometry::BBox};
+use crate::{config::zoo::Fit, frame::ImageSize, geometry::BBox};
 
 /// Where a picture lies in a network's input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,7 +39,17 @@ impl LetterBox {
         })
     }
 
-    /// Input pixels per source pixel, (x, y): equal but for the rounding of `drawn` to whole pixels.
+    /// Where a `source` picture lies in a `model` input that is filled as `fit` says. `None` where either has no pixels.
+    pub fn placed(source: ImageSize, model: ImageSize, fit: Fit) -> Option<Self> {
+        let centred = Self::fit(source, model)?;
+        Some(match fit {
+            Fit::Letterbox => centred,
+            Fit::LetterboxCorner => Self { left_px: 0, top_px: 0, ..centred },
+            Fit::Stretch => Self { source, drawn: model, left_px: 0, top_px: 0 },
+        })
+    }
+
+    /// Input pixels per source pixel, (x, y): equal but for the rounding of `drawn` to whole pixels, unless stretched.
     fn scale(&self) -> (f32, f32) {
         (self.drawn.width as f32 / self.source.width as f32, self.drawn.height as f32 / self.source.height as f32)
     }
@@ -66,6 +76,7 @@ pub use pixels::LetterBoxer;
 mod pixels {
     use super::LetterBox;
     use crate::{
+        config::zoo::Fit,
         frame::{Frame, ImageSize},
         preprocess::{
             PreprocessError,
@@ -79,21 +90,27 @@ mod pixels {
     /// seen and is then reused. The border of a slot is painted only when the geometry of its picture changes.
     pub struct LetterBoxer {
         model: ImageSize,
+        fit: Fit,
         fill: u8,
         buffer: Vec<u8>,
         drawn: Vec<Option<LetterBox>>,
     }
 
     impl LetterBoxer {
-        /// For network inputs of size `model` with borders of grey `fill`.
+        /// For network inputs of size `model` with borders of grey `fill`, pictures in the middle.
         pub fn new(model: ImageSize, fill: u8) -> Self {
-            Self { model, fill, buffer: Vec::new(), drawn: Vec::new() }
+            Self { model, fit: Fit::Letterbox, fill, buffer: Vec::new(), drawn: Vec::new() }
+        }
+
+        /// The same with pictures placed as `fit` says.
+        pub fn fitting(self, fit: Fit) -> Self {
+            Self { fit, ..self }
         }
 
         /// Draws `frame` into `slot`, counted from 0, in its light, and says where it lies.
         pub fn draw(&mut self, slot: usize, frame: &Frame) -> Result<LetterBox, PreprocessError> {
             let size = frame.meta.size;
-            let place = LetterBox::fit(size, self.model).ok_or(PreprocessError::Size(size))?;
+            let place = LetterBox::placed(size, self.model, self.fit).ok_or(PreprocessError::Size(size))?;
             self.reserve(slot + 1);
             let bytes = self.slot_bytes();
             let canvas = &mut self.buffer[slot * bytes..][..bytes];
@@ -237,6 +254,14 @@ mod tests {
             let expected = LetterBox { source, drawn, left_px, top_px };
             assert_eq!(LetterBox::fit(source, model), Some(expected), "{source} in {model}");
         }
+        let placed = |fit| LetterBox::placed(size(768, 576), size(416, 416), fit).unwrap();
+        let corner = placed(Fit::LetterboxCorner);
+        assert_eq!((corner.drawn, corner.left_px, corner.top_px), (size(416, 312), 0, 0));
+        let stretched = placed(Fit::Stretch);
+        assert_eq!((stretched.drawn, stretched.left_px, stretched.top_px), (size(416, 416), 0, 0));
+        let whole = stretched.bbox_source_from_model(&BBox::new(0.0, 0.0, 416.0, 416.0));
+        assert_eq!(whole, BBox::new(0.0, 0.0, 768.0, 576.0));
+        assert_eq!(LetterBox::placed(size(0, 4), size(32, 32), Fit::Stretch), None);
         assert_eq!(LetterBox::fit(size(0, 4), size(32, 32)), None);
         assert_eq!(LetterBox::fit(size(4, 4), size(32, 0)), None);
     }

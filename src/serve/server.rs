@@ -4,6 +4,7 @@ use super::{
     api::{self, Gate},
     operate::Operate,
 };
+use crate::config::plan::TlsFiles;
 use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -32,16 +33,7 @@ pub struct Listen {
     /// Address and port; port 0 takes a free one.
     pub address: SocketAddr,
     /// TLS, if wanted.
-    pub tls: Option<Tls>,
-}
-
-/// Files of a TLS identity, PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
-    /// The certificate, its issuers behind it.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
+    pub tls: Option<TlsFiles>,
 }
 
 /// Why the server cannot serve.
@@ -63,6 +55,13 @@ pub enum ServeError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The token cannot be read or is none.
+    #[error("api: {0}")]
+    Token(String),
+    /// Pictures cannot be restreamed.
+    #[cfg(all(feature = "gst", feature = "opencv"))]
+    #[error(transparent)]
+    Restream(#[from] super::restream::RestreamError),
     /// The system gives no thread.
     #[error("api: cannot start: {0}")]
     Start(#[from] io::Error),
@@ -151,7 +150,7 @@ async fn serve(
     }
 }
 
-fn tls_config(tls: &Tls) -> Result<RustlsConfig, ServeError> {
+fn tls_config(tls: &TlsFiles) -> Result<RustlsConfig, ServeError> {
     let fault = |path: &Path, problem: String| ServeError::Tls { path: path.to_owned(), problem };
     let chain = CertificateDer::pem_file_iter(&tls.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -1,5 +1,7 @@
 //! Where events and results go.
 
+#[cfg(feature = "opencv")]
+pub mod canvas;
 pub mod jsonl;
 pub mod lines;
 pub mod mot;

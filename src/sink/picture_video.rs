@@ -2,12 +2,12 @@
 
 use super::{
     SinkError,
+    canvas::copy_onto,
     placement::{CanvasLimits, Placement},
     video_encode::{ENCODER, EncodeError, Encoding},
 };
 use crate::{
     frame::{Frame, ImageSize},
-    preprocess::resize::{Region, resize_into},
     source::SourceInfo,
     time::MediaTime,
 };
@@ -77,7 +77,7 @@ impl PictureVideo {
         let pts = self.clock.place(frame.meta.epoch, frame.meta.pts, self.interval);
         let placement = Placement::fit(frame.meta.size, self.canvas);
         let pushed = encoding.push(pts, self.interval, PATIENCE, |canvas| -> Result<(), String> {
-            copy(frame, &placement, canvas)?;
+            copy_onto(frame, &placement, canvas)?;
             draw(canvas, &placement).map_err(|error| format!("drawing: {error}"))
         });
         match pushed {
@@ -115,28 +115,6 @@ impl PictureVideo {
         let problem = format!("cannot be written after frame {}: {problem}", self.frames);
         SinkError::Video { path: self.path.clone(), problem }
     }
-}
-
-/// Copies a frame onto the canvas, scaled where it has another size, black around it.
-fn copy(frame: &Frame, placement: &Placement, canvas: &mut [u8]) -> Result<(), String> {
-    let row_len = placement.canvas.width as usize * 3;
-    if !placement.is_unscaled() {
-        canvas.fill(0);
-        let region = Region { left: placement.left_px, top: placement.top_px, size: placement.inner };
-        return resize_into(frame, None, canvas, placement.canvas, region).map_err(|error| error.to_string());
-    }
-    let plane = frame.pixels.plane(0);
-    let inner_len = placement.inner.width as usize * 3;
-    let (rows, below) = canvas.split_at_mut(placement.inner.height as usize * row_len);
-    for (y, row) in rows.chunks_exact_mut(row_len).enumerate() {
-        let source = plane.data.get(y * plane.stride..).and_then(|rest| rest.get(..inner_len));
-        let source = source.ok_or_else(|| format!("frame {} holds fewer pixels than its size says", frame.meta.seq))?;
-        let (inner, beside) = row.split_at_mut(inner_len);
-        inner.copy_from_slice(source);
-        beside.fill(0);
-    }
-    below.fill(0);
-    Ok(())
 }
 
 /// Puts the epochs of a stream behind one another: a video has one clock, which never goes back.

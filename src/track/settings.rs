@@ -210,7 +210,7 @@ settings! {
     /// Detections from this score up may match in the second stage.
     low_score: number = 0.165, 0.0, 1.0;
     /// Detections from this score up may begin a track.
-    new_track_score: number = 0.67, 0.0, 1.0;
+    new_track_score: number = 0.7, 0.0, 1.0;
     /// How long a track may go unseen before its motion is given up.
     max_lost: seconds = 1_600, 0.0, 600.0;
     /// Sightings that make a track believed.
@@ -236,11 +236,11 @@ settings! {
     /// Share by which boxes grow in the third round.
     recovery_buffer: number = 0.05, 0.0, 1.0;
     /// Power of the height overlap that multiplies the IoU; 0 leaves height out.
-    height_power: number = 0.4, 0.0, 4.0;
+    height_power: number = 0.5, 0.0, 4.0;
     /// Power of the detection's score that multiplies the similarity; 0 leaves the score out.
     score_fusion: number = 0.2, 0.0, 2.0;
     /// Weight of the direction of motion.
-    direction_weight: number = 0.09, 0.0, 1.0;
+    direction_weight: number = 0.1, 0.0, 1.0;
     /// Weight of the difference between the scores of track and detection.
     score_weight: number = 0.08, 0.0, 1.0;
     /// A detection that overlaps a seen track more begins none.
@@ -256,13 +256,13 @@ settings! {
     /// Share of the detection, rather than of the filter, in a reported box.
     observed_share: number = 0.15, 0.0, 1.0;
     /// Share of a lost track that must be behind others for it to count as hidden.
-    hidden_coverage: number = 0.6, 0.0, 1.0;
+    hidden_coverage: number = 0.5, 0.0, 1.0;
     /// How long a lost track in the open is still shown.
-    shown_lost: seconds = 40, 0.0, 60.0;
+    shown_lost: seconds = 0, 0.0, 60.0;
     /// How long a lost track hidden behind others is still shown.
-    shown_hidden: seconds = 350, 0.0, 60.0;
+    shown_hidden: seconds = 300, 0.0, 60.0;
     /// Weight of the appearance of a pair that also overlaps.
-    appearance_weight: number = 0.42, 0.0, 2.0;
+    appearance_weight: number = 0.5, 0.0, 2.0;
     /// Embeddings kept for each track.
     gallery_slots: limit = 8, 0.0, 64.0;
     /// Least time between two embeddings kept.
@@ -270,15 +270,15 @@ settings! {
     /// A detection below adds nothing to the gallery.
     gallery_score: number = 0.68, 0.0, 1.0;
     /// A detection covered more by others adds nothing to the gallery.
-    gallery_max_covered: number = 0.05, 0.0, 1.0;
+    gallery_max_covered: number = 0.2, 0.0, 1.0;
     /// Evidence that finds a track again by appearance, from 0 (as likely as not) to 1 (certain).
-    refind_evidence: number = 0.2, 0.0, 1.0;
+    refind_evidence: number = 0.3, 0.0, 1.0;
     /// How far from its place a track may be found again at once, box heights.
-    reach: number = 0.7, 0.0, 100.0;
+    reach: number = 1.0, 0.0, 100.0;
     /// How much further for each second unseen, box heights.
-    reach_speed: number = 0.6, 0.0, 100.0;
+    reach_speed: number = 1.0, 0.0, 100.0;
     /// How long an object out of sight may be found again by appearance; see `max_absent_by_class`.
-    max_absent: seconds = 2_200, 0.0, 86_400.0;
+    max_absent: seconds = 1_800, 0.0, 86_400.0;
     /// Most absent tracks remembered at one time.
     max_absent_tracks: limit = 200, 0.0, 100_000.0;
     /// Refinement: longest gap across which two tracks are linked.

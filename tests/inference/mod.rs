@@ -3,6 +3,7 @@
 
 use eyeline::{
     config::plan::{DetectPlan, EmbedPlan},
+    detect::nms::Scope,
     frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
     preprocess::tiles::TileGrid,
     time::MediaTime,
@@ -19,7 +20,10 @@ pub fn detect_plan(input_px: u32) -> DetectPlan {
         input_px: Some(input_px),
         classes: Vec::new(),
         min_score: 0.25,
+        min_score_by_class: Vec::new(),
         max_iou: 0.45,
+        suppress: Scope::WithinClass,
+        max_detections: 1000,
         max_batch: 4,
         tiles: TileGrid { columns: 1, rows: 1, overlap: 0.2 },
         also: Vec::new(),
@@ -28,7 +32,7 @@ pub fn detect_plan(input_px: u32) -> DetectPlan {
 
 /// The default embedder.
 pub fn embed_plan() -> EmbedPlan {
-    EmbedPlan { model: "mobilenet-v2".into(), min_score: 0.5, max_batch: 32 }
+    EmbedPlan { model: "mobilenet-v2".into(), by_class: Vec::new(), min_score: 0.5, max_batch: 32 }
 }
 
 /// A frame whose pixels are its own: `width * height * 3` bytes.

@@ -3,12 +3,8 @@
 //! Most cells hold nothing, so each costs one comparison: a detection's score is at most its objectness, and that is
 //! looked at first, as a logit, before any exponential.
 
-use super::{Wanted, logit, sigmoid};
-use crate::{
-    detect::{ClassId, Detection},
-    frame::ImageSize,
-    geometry::BBox,
-};
+use super::{Head, Output, Wanted, likeliest, logit, output::shape_text, sigmoid};
+use crate::{detect::Detection, frame::ImageSize, geometry::BBox};
 
 /// Box numbers before the class logits: x, y, width, height, objectness.
 const BOX_VALUES: usize = 5;
@@ -76,7 +72,11 @@ impl DarknetHead {
             if values[4].is_nan() || values[4] < min_logit {
                 continue;
             }
-            let Some((class, class_logit)) = likeliest(&values[BOX_VALUES..], &wanted.classes) else { continue };
+            let Some((class, class_logit)) =
+                likeliest(&wanted.classes, self.classes, |class| values[BOX_VALUES + class])
+            else {
+                continue;
+            };
             let score = sigmoid(values[4]) * sigmoid(class_logit);
             if score < wanted.min_score {
                 continue;
@@ -103,21 +103,51 @@ impl DarknetHead {
     }
 }
 
-/// The wanted class of the highest logit; the first of equals; none if every logit is NaN or no class is wanted.
-fn likeliest(logits: &[f32], wanted: &[ClassId]) -> Option<(ClassId, f32)> {
-    let mut best = None;
-    for &class in wanted {
-        let Some(&logit) = logits.get(usize::from(class.0)) else { continue };
-        if !logit.is_nan() && best.is_none_or(|(_, highest)| logit > highest) {
-            best = Some((class, logit));
+/// The head of a whole network: its scales in the order of the outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DarknetScales {
+    /// One a `[yolo]` section, with the rows and columns of its grid.
+    pub scales: Vec<(DarknetHead, (usize, usize))>,
+    /// The network's input.
+    pub input: ImageSize,
+}
+
+impl DarknetScales {
+    fn shapes(&self) -> impl Iterator<Item = [usize; 3]> {
+        self.scales.iter().map(|(head, (rows, columns))| [*rows, *columns, head.channels()])
+    }
+}
+
+impl Head for DarknetScales {
+    fn family(&self) -> &'static str {
+        "darknet"
+    }
+
+    fn expected(&self) -> String {
+        self.shapes().map(|shape| shape_text(&shape)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn fits(&self, shapes: &[&[usize]]) -> bool {
+        shapes.len() == self.scales.len() && self.shapes().zip(shapes).all(|(expected, got)| expected == **got)
+    }
+
+    fn classes(&self) -> usize {
+        self.scales.first().map_or(0, |(head, _)| head.classes)
+    }
+
+    fn decode(&self, outputs: &[Output<'_>], wanted: &Wanted, out: &mut Vec<Detection>) {
+        for (output, (head, (rows, columns))) in outputs.iter().zip(&self.scales) {
+            if let Some(grid) = Grid::new(output.values(), *rows, *columns, head.channels()) {
+                head.decode(grid, self.input, wanted, out);
+            }
         }
     }
-    best
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::ClassId;
     use proptest::prelude::*;
 
     const INPUT: ImageSize = ImageSize { width: 64, height: 64 };
@@ -212,6 +242,12 @@ mod tests {
         let mut out = Vec::new();
         head().decode(Grid::new(&[9.0; 64], 2, 4, 8).unwrap(), INPUT, &wanted(0.0), &mut out);
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn any_outputs_give_sound_boxes() {
+        let scales = vec![(head(), (2, 1)), (DarknetHead { anchors: head().anchors[..1].to_vec(), ..head() }, (1, 1))];
+        super::super::fuzz::hammer(&DarknetScales { scales, input: INPUT }, &[&[2, 1, 16], &[1, 1, 8]]);
     }
 
     proptest! {

@@ -11,6 +11,7 @@ mod problem;
 mod streams;
 
 pub use gate::Gate;
+pub(super) use streams::percent_encoded;
 
 use super::operate::{LineStatus, Operate, OperateError};
 use axum::{

@@ -49,6 +49,12 @@ fn text() -> Value {
     let mut document = serde_json::to_value(&document).unwrap_or_default();
     document["components"]["schemas"]["Stream"] = described(Stream::schema());
     document["components"]["schemas"]["Change"] = described(Change::schema());
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    for operation in paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
+        if let Some(body) = operation.get_mut("requestBody") {
+            body["required"] = true.into();
+        }
+    }
     document["x-endless"] = json!(["/api/v1/events", "/api/v1/streams/{name}/live.mjpeg", "/api/v1/wall"]);
     document
 }

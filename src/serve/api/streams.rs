@@ -157,7 +157,7 @@ fn without_list(error: OperateError) -> OperateError {
 }
 
 /// `text` as one segment of a path.
-pub(super) fn percent_encoded(text: &str) -> String {
+pub(in crate::serve) fn percent_encoded(text: &str) -> String {
     let encoded = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
         other => format!("%{other:02X}"),

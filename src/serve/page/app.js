@@ -512,7 +512,7 @@ function listEvent(event) {
   const dot = element("span", "", `dot ${look}`);
   dot.setAttribute("aria-hidden", "true");
   const now = new Date();
-  const time = element("time", now.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" }));
+  const time = element("time", now.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }));
   time.dateTime = now.toISOString();
   item.append(dot, element("span", text, "what"), time, element("span", event.stream, "where"));
   const list = $("#events");

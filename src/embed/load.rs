@@ -1,0 +1,128 @@
+//! From what a plan calls an embedder to a network and what it is fed.
+
+use crate::{
+    config::zoo::{self, Fit, InputSpec, Located, ModelCard, ModelFormat, ModelNotes, Task, Zoo, ZooEntry},
+    detect::InferError,
+    frame::ImageSize,
+    torch::{
+        mobilenet_v2::{BuildError, MobileNetV2},
+        model_file::ModelFile,
+        onnx::{BuildOptions, OnnxError, OnnxFile, OnnxNetwork},
+        runtime::{Network, TorchError},
+        state_dict::StateDict,
+    },
+};
+use std::path::Path;
+use tch::Device;
+
+/// An embedder's network with what it is fed.
+pub(super) struct Loaded {
+    pub network: Box<dyn Network>,
+    pub input: InputSpec,
+    pub card: ModelCard,
+}
+
+/// A model's file with what is known about it.
+struct Model {
+    format: ModelFormat,
+    file: ModelFile,
+    entry: Option<&'static ZooEntry>,
+    notes: ModelNotes,
+}
+
+/// Crops of an ordinary street scene in one frame; the layout of the weights is chosen for a batch of this size.
+const USUAL_CROPS: i64 = 8;
+
+/// What networks for people are trained on, where a file leaves its size free. Source: torchreid's default.
+const PERSON: ImageSize = ImageSize { width: 128, height: 256 };
+
+/// Reads the files that `model` names and builds the network on `device`.
+pub(super) fn load(model: &str, device: Device) -> Result<Loaded, InferError> {
+    let fail = |problem: String| InferError::Model { model: model.to_owned(), problem };
+    let found = Model::read(model).map_err(fail)?;
+    let (network, input) = match found.format {
+        ModelFormat::Onnx => onnx(model, &found, device)?,
+        _ => mobilenet(model, &found, device)?,
+    };
+    let name = found.entry.map_or_else(|| found.file.path.display().to_string(), |entry| entry.name.clone());
+    let card = ModelCard { name, file: found.file.path, sha256: found.file.sha256 };
+    Ok(Loaded { network, input, card })
+}
+
+impl Model {
+    fn read(model: &str) -> Result<Self, String> {
+        let zoo = Zoo::builtin();
+        match zoo.locate(model, Task::Embed)? {
+            Located::Entry(entry) => {
+                let known = entry.files.first().ok_or("models/zoo.yml lists no file for it")?;
+                let file = ModelFile::read_known(&zoo::models_dir(), known)?;
+                Ok(Self { format: entry.format, file, entry: Some(entry), notes: ModelNotes::default() })
+            }
+            Located::File(path) => {
+                let is_onnx = path.extension().is_some_and(|extension| extension == "onnx");
+                // A state dict of one's own is taken for MobileNetV2's.
+                let format = if is_onnx { ModelFormat::Onnx } else { ModelFormat::MobilenetV2 };
+                let file = ModelFile::read(&path)?;
+                let entry = zoo.find_by_sha256(&file.sha256).filter(|entry| entry.task == Task::Embed);
+                let alike = || zoo.entries().iter().find(|entry| entry.format == format);
+                let entry = if is_onnx { entry } else { entry.or_else(alike) };
+                Ok(Self { format, notes: notes(&path, format)?, file, entry })
+            }
+        }
+    }
+
+    fn input(&self) -> Option<InputSpec> {
+        self.notes.input.or(self.entry.map(|entry| entry.input))
+    }
+}
+
+fn notes(path: &Path, format: ModelFormat) -> Result<ModelNotes, String> {
+    if format == ModelFormat::Onnx { ModelNotes::beside(path) } else { Ok(ModelNotes::default()) }
+}
+
+fn onnx(model: &str, found: &Model, device: Device) -> Result<(Box<dyn Network>, InputSpec), InferError> {
+    let path = found.file.path.display();
+    let on_onnx = |error: OnnxError| match error {
+        OnnxError::Torch(error) => torch_error(model, error),
+        error => InferError::Model { model: model.to_owned(), problem: format!("{path}: {error}") },
+    };
+    let file = OnnxFile::parse(&found.file.bytes).map_err(on_onnx)?;
+    let is_free = file.inputs().first().is_none_or(|input| input.dims.iter().skip(1).any(Option::is_none));
+    let size = is_free.then(|| found.input().map_or(PERSON, |input| input.size()));
+    let options = BuildOptions { place: device.into(), size, usual_batch: USUAL_CROPS };
+    let network = OnnxNetwork::build(&file, &options).map_err(on_onnx)?;
+    let size = network.input_size();
+    let input = match found.input() {
+        Some(input) => input.with_size(size),
+        None => {
+            let usual =
+                InputSpec { fit: Fit::Stretch, mean: IMAGENET_MEAN, std: IMAGENET_STD, ..InputSpec::plain(size) };
+            tracing::info!(model, "fed as embedders usually are: {usual}; a .model.yml beside it says otherwise");
+            usual
+        }
+    };
+    Ok((Box::new(network), input))
+}
+
+/// Mean of ImageNet's red, green and blue. Source: torchvision's transforms.
+const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
+/// Their standard deviation.
+const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
+
+fn mobilenet(model: &str, found: &Model, device: Device) -> Result<(Box<dyn Network>, InputSpec), InferError> {
+    let name = found.file.path.display();
+    let fail = |problem: String| InferError::Model { model: model.to_owned(), problem };
+    let input = found.input().ok_or_else(|| fail("models/zoo.yml has no entry of its kind".into()))?;
+    let weights = StateDict::read(&found.file.bytes).map_err(|error| fail(format!("{name}: {error}")))?;
+    let shape = [USUAL_CROPS, 3, i64::from(input.height), i64::from(input.width)];
+    let network = MobileNetV2::new(&weights, device, shape).map_err(|error| match error {
+        BuildError::Torch(error) => torch_error(model, error),
+        error => fail(format!("{name}: {error}")),
+    })?;
+    Ok((Box::new(network), input))
+}
+
+/// libtorch's refusal, with the model it concerns.
+pub(super) fn torch_error(model: &str, error: TorchError) -> InferError {
+    InferError::Torch { model: model.to_owned(), message: error.0 }
+}
