@@ -4,10 +4,11 @@
 //! After a change that is meant to change it: `EYELINE_BLESS=1 cargo test --test golden_scene`, and read the difference.
 
 use eyeline::{
-    detect::{Detection, scripted::ScriptedDetector, watch::Watch},
+    config::plan::StreamPlan,
+    detect::{Detection, scripted::ScriptedDetector},
     frame::{FrameMeta, ImageSize, StreamId},
     geometry::BBox,
-    pipeline::{self, Feed, Parts},
+    pipeline::{self, Feed, Lifetime, Parts, Roster},
     sink::{Recorder, jsonl::JsonlEvents, mot::MotFile},
     source::synthetic::{Scene, SyntheticOpener},
     track::{self, TrackIds, settings::TrackSettings},
@@ -56,13 +57,15 @@ fn run(folder: &Path) {
     };
     let parts = Parts {
         feeds: played.clone().into_iter().enumerate().map(opener).collect(),
-        names: vec!["crossing".to_owned(), "hidden".to_owned()],
+        roster: Roster::new(["crossing", "hidden"].map(|name| StreamPlan::recording(name, "scene"))),
+        cameras: Vec::new(),
+        lifetime: Lifetime::Streams,
+        max_wait: Duration::ZERO,
         detector: Box::new(ScriptedDetector::new(
             &["person"],
             Box::new(move |meta| detections(&played[meta.stream.index()], meta)),
         )),
         max_batch: 2,
-        watch: Box::new(|_| Watch::default()),
         embed: None,
         tracker: Box::new(|_, info| {
             track::build(&TrackSettings::default(), info.fps.expect("scenes have a rate"), TrackIds::default())

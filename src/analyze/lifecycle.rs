@@ -1,15 +1,15 @@
 //! A stream's and its tracks' beginnings and ends, each told exactly once.
 
 use crate::{
-    event::{Clock, Event, EventBox, TrackEnd, TrackEnded, TrackSeen, What},
+    event::{Clock, Event, EventBox, Timestamp, TrackEnd, TrackEnded, TrackSeen, What},
     frame::{FrameMeta, ImageSize},
-    pipeline::flow::EndReason,
+    pipeline::flow::{EndReason, Turn},
     preprocess::illumination::LightChange,
     source::SourceInfo,
     time::MediaTime,
     track::{Track, TrackId, TrackState},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 /// Makes one stream's life-cycle events and numbers them.
 ///
@@ -27,6 +27,8 @@ pub struct Lifecycle {
     frames: u64,
     latest: MediaTime,
     size: ImageSize,
+    /// Wall-clock time of what is told now, and where it comes from; a recording has none.
+    captured: Option<(Timestamp, Clock)>,
     open: BTreeMap<TrackId, Open>,
 }
 
@@ -50,8 +52,14 @@ impl Lifecycle {
             frames: 0,
             latest: MediaTime::default(),
             size: ImageSize { width: 0, height: 0 },
+            captured: None,
             open: BTreeMap::new(),
         }
+    }
+
+    /// The same for a live stream: its events have a wall-clock time.
+    pub fn of_live(self) -> Self {
+        Self { captured: Some((Timestamp::from(SystemTime::now()), Clock::Arrival)), ..self }
     }
 
     /// Tracks started so far.
@@ -67,11 +75,25 @@ impl Lifecycle {
         }
     }
 
+    /// A turn in the stream's life.
+    pub fn turn(&mut self, turn: &Turn, events: &mut Vec<Event>) {
+        self.captured = self.captured.map(|_| (Timestamp::from(SystemTime::now()), Clock::Arrival));
+        match turn {
+            Turn::Lost { cause } => self.tell(What::StreamLost { reason: cause.to_string() }, events),
+            Turn::Recovered { outage } => {
+                let outage_seconds = (outage.as_secs_f64() * 1e3).round() / 1e3;
+                self.tell(What::StreamRecovered { outage_seconds }, events);
+            }
+            Turn::Paused | Turn::Resumed | Turn::Changed { .. } => {}
+        }
+    }
+
     /// Takes in the tracks of one frame.
     pub fn frame(&mut self, meta: &FrameMeta, tracks: &[Track], events: &mut Vec<Event>) {
         self.frames = meta.seq + 1;
         self.latest = meta.pts;
         self.size = meta.size;
+        self.captured = self.captured.map(|_| captured(meta));
         for track in tracks.iter().filter(|track| track.state == TrackState::Removed) {
             if let Some(open) = self.open.remove(&track.id) {
                 self.tell_ended(&open, TrackEnd::Gone, events);
@@ -148,11 +170,22 @@ impl Lifecycle {
             sequence: self.sequence,
             frame: self.frames.saturating_sub(1),
             time_seconds: self.latest.as_secs_f64(),
-            captured_at: None,
-            clock: Clock::File,
+            captured_at: self.captured.map(|(at, _)| at),
+            clock: self.captured.map_or(Clock::File, |(_, clock)| clock),
             what,
         });
         self.sequence += 1;
+    }
+}
+
+/// When a live frame was captured: by the camera's sender reports, else when it arrived.
+fn captured(meta: &FrameMeta) -> (Timestamp, Clock) {
+    match meta.captured {
+        Some(at) => (Timestamp::from(at), Clock::Rtcp),
+        None => {
+            let now = SystemTime::now();
+            (Timestamp::from(now.checked_sub(meta.arrived.elapsed()).unwrap_or(now)), Clock::Arrival)
+        }
     }
 }
 

@@ -7,8 +7,9 @@ use super::{
     fault::{Fault, Faults, KeyPath},
     models::{Classes, Models, NO_EMBEDDER},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
-    raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Suppress, Threads},
+    raw::{Detect, Embed, InputPx, Output, Raw, Span, Suppress},
     raw_look::{Correction, Light, LightPolicy},
+    raw_runtime::{Runtime, Threads},
     raw_track::{KnobValue, Track},
     schema::schema,
     span,
@@ -72,7 +73,7 @@ pub(super) fn plan_of_tree(mut tree: Value, variables: Option<Lookup<'_>>, host:
         faults.push(Fault::new(KeyPath::root(), error.to_string()));
         Raw::default()
     });
-    let (checked, meant) = meaning(&raw, host);
+    let (checked, meant) = meaning(&raw, host, &faults);
     faults.extend(meant);
     if !faults.is_empty() || checked.plan.streams.is_empty() {
         faults.extend(checked.unusable.iter().cloned());
@@ -80,16 +81,22 @@ pub(super) fn plan_of_tree(mut tree: Value, variables: Option<Lookup<'_>>, host:
     if faults.is_empty() { Ok(checked) } else { Err(Faults(faults)) }
 }
 
-/// The plan and everything that is wrong with it. Where `raw` lacks something, that was reported before.
-fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
+/// The plan and everything that is wrong with it beyond what was `reported`. Where `raw` lacks something, that was reported
+/// before.
+fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Fault>) {
     let mut faults = Vec::new();
     let root = KeyPath::root();
     let all = LookOfAll { light: light(&raw.preprocess.light), attention: attention(&raw.detect) };
-    let (streams, unusable) = streams(&raw.streams, &all, &root.key("streams"), host, &mut faults);
+    let (streams, unusable) = streams(&raw.streams, &all, &root.key("streams"), host, reported, &mut faults);
     let mut models = Models { host, faults: &mut faults };
     let classes = models.detector(&raw.detect, &root.key("detect"));
+    models.stream_classes(&raw.streams, &raw.detect, classes, &root.key("streams"));
     models.embedder(&raw.embed, classes, &root.key("embed"));
     let track = track(&raw.track, classes, &root.key("track"), &mut faults);
+    if raw.runtime.device == "cpu" && raw.runtime.precision == "fp16" {
+        let problem = "fp16 needs a GPU; expected auto, fp32 or bf16 on the cpu";
+        faults.push(Fault::new(root.key("runtime").key("precision"), problem));
+    }
     let plan = Plan {
         streams,
         detect: detect(&raw.detect),
@@ -205,11 +212,15 @@ fn runtime(raw: &Runtime, host: &dyn Host) -> RuntimePlan {
             Threads::Auto(_) => host.cpus().max(1),
             Threads::Count(count) => count as usize,
         },
+        // Words that are none were reported with the schema's.
+        device: raw.device.parse().unwrap_or_default(),
+        precision: raw.precision.parse().unwrap_or_default(),
+        max_wait: duration(&raw.max_wait),
         shutdown: duration(&raw.shutdown),
     }
 }
 
 /// The duration that `raw` says. What says none was reported with the schema's other words and never comes here.
-fn duration(raw: &Span) -> Duration {
+pub(super) fn duration(raw: &Span) -> Duration {
     span::parse(&raw.0).unwrap_or_default()
 }

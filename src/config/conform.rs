@@ -89,9 +89,12 @@ impl Walk<'_> {
         }
         let problem = match &written {
             Value::Null => format!("no value, expected {}", expected(schema)),
+            // What may be a password is not repeated.
+            _ if schema["writeOnly"] == true => format!("***, expected {}", expected(schema)),
             _ => format!("{}, expected {}", shortened(&written.to_string()), expected(schema)),
         };
-        self.faults.push(Fault::new(path.clone(), problem).with_hint(value_hint(&written, schema)));
+        let hint = if schema["writeOnly"] == true { None } else { value_hint(&written, schema) };
+        self.faults.push(Fault::new(path.clone(), problem).with_hint(hint));
         false
     }
 

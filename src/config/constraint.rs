@@ -7,7 +7,7 @@ use std::{ops::RangeInclusive, time::Duration};
 /// Every word of JSON Schema that `accepts` and `conform` heed, or that restricts nothing. A test holds the schema to it.
 /// `pattern` is heeded by editors only; `check` reports what it means in words.
 #[cfg(test)]
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 23] = [
     "$schema",
     "additionalProperties",
     "anyOf",
@@ -29,6 +29,7 @@ const WORDS: [&str; 22] = [
     "required",
     "title",
     "type",
+    "writeOnly",
     "x-duration",
 ];
 

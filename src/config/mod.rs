@@ -5,6 +5,7 @@
 //! `check::plan` and hear of the same faults in the same words.
 
 pub mod api;
+mod camera;
 pub mod check;
 mod conform;
 mod constraint;
@@ -19,10 +20,14 @@ pub mod part;
 pub mod plan;
 pub mod raw;
 pub mod raw_api;
+pub mod raw_camera;
 pub mod raw_look;
+pub mod raw_runtime;
 pub mod raw_track;
 pub mod reference;
+pub mod schedule;
 pub mod schema;
+pub mod secret;
 pub mod span;
 mod streams;
 pub mod suggest;

@@ -1,9 +1,10 @@
 //! The streams of a file: which videos, under which names, with which zones.
 
 use super::{
+    camera,
     check::{Host, light},
     fault::{Fault, KeyPath},
-    plan::{StreamPlan, ZonePlan, ZonePoint},
+    plan::{FilterPlan, LivePlan, StreamPlan, ZonePlan, ZonePoint},
     raw::{Point, Stream, Zone},
     raw_look::RegionOfInterest,
 };
@@ -26,12 +27,14 @@ const MAX_STREAMS: usize = 1 << 16;
 /// Longest name of a stream, bytes: a folder's name is at most 255, and a number may be added.
 const MAX_NAME: usize = 200;
 
-/// The streams that can run and a fault for each that cannot because its video is not there.
+/// The streams that can run and a fault for each that cannot because its video is not there. What was `reported` of a
+/// stream's source is not reported again.
 pub(super) fn streams(
     raw: &[Stream],
     all: &LookOfAll,
     path: &KeyPath,
     host: &dyn Host,
+    reported: &[Fault],
     faults: &mut Vec<Fault>,
 ) -> (Vec<StreamPlan>, Vec<Fault>) {
     given_names(raw, path, faults);
@@ -40,8 +43,13 @@ pub(super) fn streams(
         let path = path.index(index);
         let zones = zones(&stream.zones, &path.key("zones"), faults);
         regions(stream, &path, faults);
-        if stream.file.is_empty() {
-            continue; // reported already
+        let live = camera::live(stream, &path, faults);
+        if source_problem(stream, &path, reported, faults) {
+            continue;
+        }
+        if live.as_ref().is_some_and(|live| live.camera.is_some()) {
+            found.push(Found { stream, video: PathBuf::new(), is_itself: true, zones, live });
+            continue;
         }
         match host.videos(&stream.file) {
             Ok(videos) if videos.is_empty() => {
@@ -50,7 +58,8 @@ pub(super) fn streams(
             Err(problem) => unusable.push(Fault::new(path.key("file"), problem)),
             Ok(videos) => {
                 let is_itself = matches!(&*videos, [video] if *video == Path::new(&stream.file));
-                found.extend(videos.into_iter().map(|video| Found { stream, video, is_itself, zones: zones.clone() }));
+                let one = |video| Found { stream, video, is_itself, zones: zones.clone(), live: live.clone() };
+                found.extend(videos.into_iter().map(one));
             }
         }
     }
@@ -63,6 +72,8 @@ pub(super) fn streams(
         name,
         file: found.video,
         repeat: found.stream.repeat,
+        live: found.live,
+        filter: FilterPlan { classes: found.stream.classes.clone(), min_score: found.stream.min_score as f32 },
         zones: found.zones,
         watch: watch(found.stream, all),
     };
@@ -96,13 +107,43 @@ fn regions(stream: &Stream, path: &KeyPath, faults: &mut Vec<Fault>) {
     }
 }
 
-/// A video of a stream.
+/// Reports a stream that has not exactly one source, and says whether it cannot be played.
+fn source_problem(stream: &Stream, path: &KeyPath, reported: &[Fault], faults: &mut Vec<Fault>) -> bool {
+    let known = |key: &str| {
+        let path = path.key(key);
+        reported.iter().chain(faults.iter()).any(|fault| fault.path == path)
+    };
+    let was_reported = known("file") || known("url") || reported.iter().any(|fault| fault.path == *path);
+    let problem = match (stream.file.is_empty(), stream.url.0.is_empty()) {
+        (true, true) if !was_reported => {
+            Fault::new(path.key("file"), "missing, expected a video here or a camera in url")
+        }
+        (false, false) => Fault::new(path.key("url"), "there is a file already; a stream has a file or a url"),
+        _ => return was_reported,
+    };
+    faults.push(problem);
+    true
+}
+
+/// A video of a stream, or a camera.
 struct Found<'a> {
     stream: &'a Stream,
+    /// Empty for a camera.
     video: PathBuf,
     /// Whether `file` names this very video rather than a folder or a glob.
     is_itself: bool,
     zones: Vec<ZonePlan>,
+    live: Option<LivePlan>,
+}
+
+impl Found<'_> {
+    /// What a stream is called that was given no name.
+    fn stem(&self) -> String {
+        match self.live.as_ref().and_then(|live| live.camera.as_ref()) {
+            Some(camera) => camera.address.suggested_name(),
+            None => self.video.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        }
+    }
 }
 
 /// A name for each: the given one; given and stem where one `file` gives several; else the stem. Where several would be
@@ -110,7 +151,7 @@ struct Found<'a> {
 /// more than case: some disks do not keep case apart.
 fn names(found: &[Found<'_>]) -> Vec<String> {
     let outright = |found: &Found<'_>| found.stream.name.clone().filter(|_| found.is_itself);
-    let stem = |found: &Found<'_>| found.video.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = |found: &Found<'_>| found.stem();
     let first_choice = |found: &Found<'_>| match (outright(found), &found.stream.name) {
         (Some(name), _) => name,
         (None, Some(prefix)) => folder_name(&format!("{prefix}-{}", stem(found))),

@@ -2,108 +2,26 @@
 
 use super::{
     flow::{Analyzed, Detected, Embedded, Flow, OfFrame, Tracked},
+    roster::Roster,
     shutdown::Faults,
+    slots::Slots,
     stage::{Outlet, Stage, StageError},
     stats::{Stats, Stretch},
 };
 use crate::{
     analyze::lifecycle::Lifecycle,
-    detect::{
-        Detection, Detector,
-        watch::{Look, Sight, Watch},
-    },
+    detect::{Detection, watch::Look},
     embed::{Crop, Embedder, Embedding},
     frame::{Frame, StreamId},
     preprocess::camera_motion::MeasureCamera,
     sink::{Recorder, SinkError},
     source::SourceInfo,
-    track::{Observations, Track, Tracker, bridge::Bridge},
+    track::{Observations, Track, TrackState, Tracker, bridge::Bridge},
 };
 use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
-
-/// Says how a stream is looked at, when its first frame comes.
-pub type BuildWatch = Box<dyn Fn(StreamId) -> Watch + Send>;
-
-/// Detects in batches as they come from the inbox: in the frames that are worth it, in the light that serves.
-pub(super) struct DetectStage {
-    detector: Box<dyn Detector>,
-    build: BuildWatch,
-    watches: Vec<Option<Watch>>,
-    stats: Arc<Stats>,
-}
-
-impl DetectStage {
-    pub fn new(detector: Box<dyn Detector>, build: BuildWatch, stats: Arc<Stats>) -> Self {
-        Self { detector, build, watches: Vec::new(), stats }
-    }
-
-    fn watch(&mut self, stream: StreamId) -> &mut Watch {
-        if self.watches.len() <= stream.index() {
-            self.watches.resize_with(stream.index() + 1, || None);
-        }
-        self.watches[stream.index()].get_or_insert_with(|| (self.build)(stream))
-    }
-
-    /// Prepares a frame, in the order of its stream.
-    fn prepare(&mut self, frame: &mut Frame) -> Sight {
-        let stream = frame.meta.stream;
-        let sight = self.watch(stream).prepare(frame);
-        let counters = self.stats.stream(stream);
-        counters.relit.fetch_add(u64::from(frame.pixels.light().is_some()), Ordering::Relaxed);
-        counters.light_changes.fetch_add(u64::from(sight.light.is_some()), Ordering::Relaxed);
-        counters.not_looked.fetch_add(u64::from(sight.look != Look::Detected), Ordering::Relaxed);
-        sight
-    }
-
-    /// What is found in the frames that are to be looked at, in order.
-    fn detect<'a>(
-        &mut self,
-        seen: impl Iterator<Item = &'a (Frame, Sight)>,
-    ) -> Result<Vec<Vec<Detection>>, StageError> {
-        let looked = seen.filter(|(_, sight)| sight.look == Look::Detected);
-        let views: Vec<Frame> = looked.map(|(frame, _)| self.watch(frame.meta.stream).view(frame)).collect();
-        let mut found = Vec::with_capacity(views.len());
-        if !views.is_empty() {
-            self.detector.detect(&views, &mut found).map_err(|e| fatal(&views, &e))?;
-        }
-        Ok(found)
-    }
-}
-
-impl Stage for DetectStage {
-    type In = Vec<Flow<Frame>>;
-    type Out = Vec<Flow<Detected>>;
-
-    fn process(&mut self, batch: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
-        let began = Instant::now();
-        let prepared = batch.into_iter().map(|flow| {
-            if let Flow::Epoch { stream, .. } = &flow {
-                self.watch(*stream).restart();
-            }
-            flow.map(|mut frame| {
-                let sight = self.prepare(&mut frame);
-                (frame, sight)
-            })
-        });
-        let batch: Vec<Flow<(Frame, Sight)>> = prepared.collect();
-        let mut found = self.detect(batch.iter().filter_map(Flow::data))?.into_iter();
-        let batch = map_all(batch, |(frame, sight)| {
-            let new = (sight.look == Look::Detected).then(|| found.next().unwrap_or_default());
-            let detections = self.watch(frame.meta.stream).found(&frame, new, sight.look);
-            Detected { frame, sight, detections }
-        });
-        record_shares(
-            &self.stats,
-            Stretch::Detect,
-            batch.iter().filter_map(Flow::data).collect::<Vec<_>>().into_iter(),
-            began.elapsed(),
-        );
-        out.send(batch)
-    }
-}
 
 /// Embeds the detections of a batch in one go.
 pub(super) struct EmbedStage {
@@ -170,7 +88,7 @@ pub type BuildCamera = Box<dyn Fn(StreamId) -> Box<dyn MeasureCamera> + Send>;
 pub(super) struct TrackStage {
     build: BuildTracker,
     build_camera: Option<BuildCamera>,
-    followers: Vec<Option<Follower>>,
+    followers: Slots<Follower>,
     stats: Arc<Stats>,
 }
 
@@ -217,10 +135,9 @@ impl Follower {
 }
 
 impl TrackStage {
-    /// A stage that follows `streams` streams, none of which has begun.
-    pub fn new(build: BuildTracker, build_camera: Option<BuildCamera>, streams: usize, stats: &Arc<Stats>) -> Self {
-        let followers = (0..streams).map(|_| None).collect();
-        Self { build, build_camera, followers, stats: Arc::clone(stats) }
+    /// A stage that follows streams none of which has begun.
+    pub fn new(build: BuildTracker, build_camera: Option<BuildCamera>, stats: &Arc<Stats>) -> Self {
+        Self { build, build_camera, followers: Slots::default(), stats: Arc::clone(stats) }
     }
 
     /// Makes what follows a stream.
@@ -232,7 +149,7 @@ impl TrackStage {
     fn follow(&mut self, item: Embedded) -> Tracked {
         let began = Instant::now();
         let mut tracks: Vec<Track> = Vec::new();
-        if let Some(follower) = &mut self.followers[item.frame.meta.stream.index()] {
+        if let Some(follower) = self.followers.get_mut(item.frame.meta.stream) {
             follower.follow(&item, &mut tracks);
         }
         let Embedded { frame, sight, detections, .. } = item;
@@ -248,12 +165,15 @@ impl Stage for TrackStage {
     fn process(&mut self, batch: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
         for flow in batch {
             match &flow {
-                Flow::Data(_) => {}
-                Flow::Epoch { stream, info, .. } => match &mut self.followers[stream.index()] {
+                Flow::Data(_) | Flow::Turn { .. } => {}
+                Flow::Epoch { stream, info, .. } => match self.followers.get_mut(*stream) {
                     Some(follower) => follower.restart(),
-                    None => self.followers[stream.index()] = Some(self.follower(*stream, info)),
+                    None => {
+                        let follower = self.follower(*stream, info);
+                        *self.followers.slot(*stream) = Some(follower);
+                    }
                 },
-                Flow::EndOfStream { stream, .. } => self.followers[stream.index()] = None,
+                Flow::EndOfStream { stream, .. } => drop(self.followers.take(*stream)),
             }
             out.send(flow.map(|item| self.follow(item)))?;
         }
@@ -263,7 +183,9 @@ impl Stage for TrackStage {
 
 /// Makes events of tracks.
 pub(super) struct AnalyzeStage {
-    pub lifecycles: Vec<Lifecycle>,
+    pub roster: Roster,
+    pub classes: Arc<[String]>,
+    pub lifecycles: Slots<Lifecycle>,
     pub stats: Arc<Stats>,
 }
 
@@ -274,7 +196,12 @@ impl Stage for AnalyzeStage {
     fn process(&mut self, flow: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
         let began = Instant::now();
         let stream = flow.stream();
-        let lifecycle = &mut self.lifecycles[stream.index()];
+        let begin = || {
+            let lifecycle = Lifecycle::new(&self.roster.name(stream), Arc::clone(&self.classes));
+            let is_live = self.roster.get(stream).is_some_and(|plan| plan.live.is_some());
+            if is_live { lifecycle.of_live() } else { lifecycle }
+        };
+        let lifecycle = self.lifecycles.slot(stream).get_or_insert_with(begin);
         let mut events = Vec::new();
         match &flow {
             Flow::Data(tracked) => {
@@ -284,45 +211,59 @@ impl Stage for AnalyzeStage {
                 }
             }
             Flow::Epoch { info, .. } => lifecycle.begin(info, &mut events),
+            Flow::Turn { turn, .. } => lifecycle.turn(turn, &mut events),
             Flow::EndOfStream { reason, .. } => lifecycle.end(*reason, &mut events),
         }
         let counters = self.stats.stream(stream);
         counters.tracks.store(lifecycle.started(), Ordering::Relaxed);
         counters.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         if let Flow::Data(tracked) = &flow {
+            let open = tracked.tracks.iter().filter(|track| track.state != TrackState::Removed).count();
+            counters.open_tracks.store(open as u64, Ordering::Relaxed);
             counters.record(Stretch::Analyze, &tracked.frame.meta, began.elapsed());
+        }
+        if let Flow::EndOfStream { .. } = &flow {
+            self.lifecycles.take(stream);
         }
         out.send(Analyzed { flow, events })
     }
 }
 
-/// Opens what a stream's results are recorded to, once its first frame is known.
-pub type OpenRecorders = Box<dyn Fn(StreamId, &SourceInfo) -> Result<Vec<Box<dyn Recorder>>, SinkError> + Send>;
+/// Opens what a stream's results are recorded to, once its first frame is known, or before that where there is something to
+/// tell of a camera that is down (not for videos); gives nothing where nothing is to be recorded.
+pub type OpenRecorders = Box<dyn Fn(StreamId, Option<&SourceInfo>) -> Result<Vec<Box<dyn Recorder>>, SinkError> + Send>;
 
 /// Records results: once for the files of lines, once more for the video, which takes a thread of its own.
 pub(super) struct RecordStage {
     stretch: Stretch,
     open: OpenRecorders,
-    recorders: Vec<Vec<Box<dyn Recorder>>>,
+    recorders: Slots<Vec<Box<dyn Recorder>>>,
     faults: Faults,
     stats: Arc<Stats>,
 }
 
 impl RecordStage {
-    /// A stage that records `streams` streams through what `open` opens, and is timed as `stretch`.
-    pub fn new(stretch: Stretch, open: OpenRecorders, streams: usize, faults: &Faults, stats: &Arc<Stats>) -> Self {
-        let recorders = (0..streams).map(|_| Vec::new()).collect();
-        Self { stretch, open, recorders, faults: faults.clone(), stats: Arc::clone(stats) }
+    /// A stage that records through what `open` opens, and is timed as `stretch`.
+    pub fn new(stretch: Stretch, open: OpenRecorders, faults: &Faults, stats: &Arc<Stats>) -> Self {
+        Self { stretch, open, recorders: Slots::default(), faults: faults.clone(), stats: Arc::clone(stats) }
     }
 
     /// Opens at the first epoch, records, finishes at the end; a fault ends the stream's recording, and through
     /// `faults` its source, but nothing else.
     fn record(&mut self, item: &Analyzed) -> Result<(), SinkError> {
         let stream = item.flow.stream();
-        if let Flow::Epoch { epoch: 0, info, .. } = &item.flow {
-            self.recorders[stream.index()] = (self.open)(stream, info)?;
+        // What failed stays closed: opened again it would be emptied.
+        let is_open = self.recorders.slot(stream).is_some() || self.faults.is_failed(stream);
+        let begins = match &item.flow {
+            Flow::Epoch { info, .. } => Some(Some(&**info)),
+            // A camera that is down from the start has something to tell, but no picture yet.
+            Flow::Turn { .. } if self.stretch != Stretch::Video => Some(None),
+            _ => None,
+        };
+        if let (Some(info), false) = (begins, is_open) {
+            *self.recorders.slot(stream) = Some((self.open)(stream, info)?);
         }
-        for recorder in &mut self.recorders[stream.index()] {
+        for recorder in self.recorders.get_mut(stream).into_iter().flatten() {
             recorder.record(item)?;
         }
         if let Flow::EndOfStream { .. } = &item.flow {
@@ -333,7 +274,7 @@ impl RecordStage {
 
     /// Finishes every recorder of a stream, whatever happens to the others; gives the first fault.
     fn close(&mut self, stream: StreamId) -> Result<(), SinkError> {
-        let recorders = std::mem::take(&mut self.recorders[stream.index()]);
+        let recorders = self.recorders.take(stream).unwrap_or_default();
         let finished: Vec<Result<(), SinkError>> =
             recorders.into_iter().map(|mut recorder| recorder.finish()).collect();
         finished.into_iter().collect()
@@ -356,7 +297,7 @@ impl Stage for RecordStage {
         if let Flow::Data(tracked) = &item.flow {
             counters.record(self.stretch, &tracked.frame.meta, began.elapsed());
             if self.stretch == Stretch::Record && !self.faults.is_failed(stream) {
-                counters.done.fetch_add(1, Ordering::Relaxed);
+                counters.count_done();
             }
         }
         counters.touch();
@@ -366,21 +307,21 @@ impl Stage for RecordStage {
 
     fn finish(&mut self, _out: &Outlet<Analyzed>) -> Result<(), StageError> {
         // Reached without an end of stream only when the line broke: keep what there is.
-        for index in 0..self.recorders.len() {
-            if let Err(fault) = self.close(StreamId(index as u16)) {
-                self.faults.note(StreamId(index as u16), fault);
+        for stream in self.recorders.streams() {
+            if let Err(fault) = self.close(stream) {
+                self.faults.note(stream, fault);
             }
         }
         Ok(())
     }
 }
 
-fn map_all<T, U>(batch: Vec<Flow<T>>, mut change: impl FnMut(T) -> U) -> Vec<Flow<U>> {
+pub(super) fn map_all<T, U>(batch: Vec<Flow<T>>, mut change: impl FnMut(T) -> U) -> Vec<Flow<U>> {
     batch.into_iter().map(|flow| flow.map(&mut change)).collect()
 }
 
 /// Books each frame's share of the time a batch took.
-fn record_shares<'a, T: OfFrame + 'a>(
+pub(super) fn record_shares<'a, T: OfFrame + 'a>(
     stats: &Stats,
     stretch: Stretch,
     items: impl ExactSizeIterator<Item = &'a T>,
@@ -392,7 +333,7 @@ fn record_shares<'a, T: OfFrame + 'a>(
     }
 }
 
-fn fatal(frames: &[Frame], fault: &dyn std::fmt::Display) -> StageError {
+pub(super) fn fatal(frames: &[Frame], fault: &dyn std::fmt::Display) -> StageError {
     let at = frames.first().map_or(0, |frame| frame.meta.seq);
     StageError::Fatal(format!("frame {at}: {fault}"))
 }

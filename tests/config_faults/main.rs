@@ -101,7 +101,10 @@ fn each_fault_says_where_what_and_what_to_do() {
             "detect: {1: 2}",
             "3:10: detect.1: unknown key; known keys: model, input_px, classes, min_score, max_iou, max_batch",
         ),
-        ("min_score: 0.5", "3:1: min_score: unknown key; min_score belongs under detect or under embed"),
+        (
+            "min_score: 0.5",
+            "3:1: min_score: unknown key; min_score belongs under streams[] or under detect or under embed",
+        ),
         (
             "detect: [1, 2]",
             "3:1: detect: [1,2], expected a mapping with model, input_px, classes, min_score, max_iou, max_batch",
@@ -162,8 +165,16 @@ fn faults_of_streams_and_zones() {
         ("streams: []".into(), vec!["2:1: streams: 0 streams, need at least 1"]),
         ("streams: {}".into(), vec!["2:1: streams: {}, expected a list of 1 to 1024 streams"]),
         ("detect: {}".into(), vec!["1:1: streams: missing, expected a list of 1 to 1024 streams"]),
-        ("streams: [5]".into(), vec!["2:11: streams[0]: 5, expected a mapping with name, file, repeat, zones"]),
-        ("streams: [{repeat: 2}]".into(), vec!["2:11: streams[0].file: missing, expected text, not empty"]),
+        (
+            "streams: [5]".into(),
+            vec![
+                "2:11: streams[0]: 5, expected a mapping with name, file, url, repeat, live, enabled, max_fps, priority, active, classes, min_score, camera, zones",
+            ],
+        ),
+        (
+            "streams: [{repeat: 2}]".into(),
+            vec!["2:11: streams[0].file: missing, expected a video here or a camera in url"],
+        ),
         (
             "streams: [{file: a.mp4, repeat: 0}]".into(),
             vec!["2:25: streams[0].repeat: 0, expected a whole number 1..=1000000"],
@@ -238,8 +249,8 @@ detect:
         "8:9: streams[0].zones[1].name: missing, expected text of 1 to 200 characters",
         "8:9: streams[0].zones[1].polygon: the edges from corners 0 and 2 cross or touch; \
          give the corners in order around the zone",
-        "9:5: streams[1].file: missing, expected text, not empty",
         r#"9:5: streams[1].name: "gate" is already the name of streams[0]"#,
+        "9:5: streams[1].file: missing, expected a video here or a camera in url",
         "10:5: streams[1].fiel: unknown key; did you mean file?",
         "11:10: output.trial: unknown key; did you mean trail?",
         r#"13:3: detect.min_score: "high", expected a number 0..=1"#,

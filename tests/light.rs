@@ -1,0 +1,212 @@
+//! What illumination normalization is worth: person AP of YOLOX-nano on every fifth frame of PETS09-S2L1 under seven
+//! lights, with the light corrected as `preprocess.light: auto` corrects it.
+//!
+//! The lights are made here, the same on every run. Figures: `models/README.md`.
+#![cfg(all(feature = "torch", feature = "opencv", feature = "gst"))]
+
+mod inference;
+
+use eyeline::{
+    config::plan::DetectPlan,
+    detect::{self, ClassId, Detection, Detector},
+    embed::{self, Embedding},
+    eval::{
+        average_precision::{DetectionFrame, OperatingPoint, evaluate},
+        exact_box::ExactBox,
+    },
+    frame::{Frame, ImageSize},
+    geometry::BBox,
+    preprocess::illumination::{Illumination, LightSettings},
+    time::MediaTime,
+    torch::runtime,
+};
+use inference::{embed_plan, frame_of, vtest_frames};
+use std::{collections::BTreeMap, env, fs, path::PathBuf};
+
+const SIZE: ImageSize = ImageSize { width: 768, height: 576 };
+const PERSON: ClassId = ClassId(0);
+
+fn data() -> PathBuf {
+    PathBuf::from(env::var("EYELINE_EVAL_DATA").expect("EYELINE_EVAL_DATA names the evaluation data"))
+}
+
+fn detector() -> Box<dyn Detector> {
+    runtime::set_threads(2);
+    let model = data().join("weights/yolox_nano.onnx").to_string_lossy().into_owned();
+    let plan = DetectPlan { model, min_score: 0.1, max_iou: 0.45, max_batch: 8, ..DetectPlan::default() };
+    detect::torch::open(&plan).expect("YOLOX-nano").0
+}
+
+/// Noise of deviation 1, the same for the same place everywhere: the sum of four even numbers is near enough to normal.
+fn noise(frame: usize, index: usize) -> f32 {
+    let state = ((frame as u64) << 32 | index as u64).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let state = (state ^ state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let state = (state ^ state >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    let sum: u64 = (0..4).map(|part| state >> (16 * part) & 0xFFFF).sum();
+    (sum as f32 / 65_536.0 - 2.0) * 3f32.sqrt()
+}
+
+/// Name, what becomes of a colour's value 0..=1, whether there is noise, and the least AP with `auto`.
+type Degrading = (&'static str, fn(usize, f64) -> f64, bool, f64);
+
+const LIGHTS: [Degrading; 7] = [
+    ("original", |_, v| v, false, 0.88),
+    ("v^2.5", |_, v| v.powf(2.5), false, 0.88),
+    ("v x 0.12", |_, v| v * 0.12, false, 0.88),
+    ("v x 0.12, noise 2", |_, v| v * 0.12, true, 0.88),
+    ("over-exposed", |_, v| v * 2.2, false, 0.87),
+    ("haze", |_, v| 0.55 + 0.15 * v, false, 0.88),
+    ("warm", |colour, v| v * [1.2, 0.8, 0.35][colour], false, 0.88),
+];
+
+fn degraded(frame: &Frame, number: usize, (_, become_of, noisy, _): Degrading) -> Frame {
+    let table = |colour| -> [f32; 256] {
+        std::array::from_fn(|level| (255.0 * become_of(colour, level as f64 / 255.0)) as f32)
+    };
+    let tables = [table(0), table(1), table(2)];
+    let (plane, row_bytes) = (frame.pixels.plane(0), SIZE.width as usize * 3);
+    let mut data = Vec::with_capacity(row_bytes * SIZE.height as usize);
+    for y in 0..SIZE.height as usize {
+        data.extend_from_slice(plane.row(y, row_bytes));
+    }
+    let (pixels, _) = data.as_chunks_mut::<3>();
+    for (index, pixel) in pixels.iter_mut().enumerate() {
+        for (colour, value) in pixel.iter_mut().enumerate() {
+            let grain = if noisy { 2.0 * noise(number, index * 3 + colour) } else { 0.0 };
+            *value = (tables[colour][usize::from(*value)] + grain).round() as u8;
+        }
+    }
+    let mut degraded = frame_of(SIZE.width, SIZE.height, data);
+    degraded.meta.pts = MediaTime::from_secs_f64(number as f64 / 10.0);
+    degraded
+}
+
+fn truth() -> BTreeMap<usize, Vec<ExactBox>> {
+    let text = fs::read_to_string(data().join("mot15/PETS09-S2L1/gt/gt.txt")).expect("truth");
+    let mut frames: BTreeMap<usize, Vec<ExactBox>> = BTreeMap::new();
+    for line in text.lines() {
+        let fields: Vec<f64> = line.split(',').map(|field| field.parse().expect("a number")).collect();
+        let bbox = ExactBox::from_tlwh(fields[2], fields[3], fields[4], fields[5]);
+        frames.entry(fields[0] as usize - 1).or_default().push(bbox);
+    }
+    frames
+}
+
+fn score(detector: &mut dyn Detector, frames: &[Frame], light: Degrading, settings: &LightSettings) -> f64 {
+    let mut truth = truth();
+    let mut illumination = Illumination::new(settings);
+    let (mut scored, mut found) = (Vec::new(), Vec::new());
+    for (batch, frames) in frames.chunks(8).enumerate() {
+        let numbers: Vec<usize> = (0..frames.len()).map(|index| (batch * 8 + index) * 5).collect();
+        let seen = frames.iter().zip(&numbers).map(|(frame, &number)| {
+            let mut frame = degraded(frame, number, light);
+            if let Some(illumination) = &mut illumination {
+                illumination.observe(&mut frame);
+            }
+            frame
+        });
+        detector.detect(&seen.collect::<Vec<_>>(), &mut found).expect("runs");
+        scored.extend(numbers.iter().zip(found.drain(..)).map(|(number, found)| {
+            let people = found.iter().filter(|d| d.class == PERSON).map(exact).collect();
+            let truth = truth.remove(number).unwrap_or_default();
+            DetectionFrame { truth, ignored: Vec::new(), detections: people }
+        }));
+    }
+    evaluate(scored.iter(), OperatingPoint { min_score: 0.3, min_iou: 0.5 }).ap50
+}
+
+fn exact(d: &Detection) -> (ExactBox, f64) {
+    let [left, top, width, height] = [d.bbox.left, d.bbox.top, d.bbox.width(), d.bbox.height()].map(f64::from);
+    (ExactBox::from_tlwh(left, top, width, height), f64::from(d.score))
+}
+
+/// A crop of a person: who, in which frame (from 0), where.
+type Person = (u32, usize, BBox);
+
+fn crops() -> Vec<Person> {
+    let text = fs::read_to_string(data().join("mot15/PETS09-S2L1/reid_crops.csv")).expect("crops");
+    let crop = |line: &str| {
+        let fields: Vec<f32> = line.split(',').map(|field| field.parse().expect("a number")).collect();
+        (fields[0] as u32, fields[1] as usize - 1, BBox::from_tlwh(fields[2], fields[3], fields[4], fields[5]))
+    };
+    text.lines().skip(1).map(crop).collect()
+}
+
+/// Looks of the crops in a light; each frame's light is judged alone.
+fn looks(
+    crops: &[Person],
+    frames: &BTreeMap<usize, Frame>,
+    light: Degrading,
+    settings: &LightSettings,
+) -> Vec<Embedding> {
+    let seen = frames.iter().map(|(number, frame)| {
+        let mut frame = degraded(frame, *number, light);
+        if let Some(mut illumination) = Illumination::new(settings) {
+            illumination.observe(&mut frame);
+        }
+        (*number, frame)
+    });
+    let seen: BTreeMap<usize, Frame> = seen.collect();
+    let cut = |&(_, frame, bbox): &Person| embed::Crop { frame: &seen[&frame], bbox, class: PERSON };
+    let mut out = Vec::new();
+    let mut embedder = embed::torch::open(&embed_plan(), &[]).expect("`make setup` installs it").0;
+    embedder.embed(&crops.iter().map(cut).collect::<Vec<_>>(), &mut out).expect("runs");
+    out.into_iter().map(|look| look.expect("every crop has pixels")).collect()
+}
+
+/// Share of the queries whose nearest look in the gallery is the same person's, of those at least 40 frames away and of
+/// everybody else's.
+fn rank_1(crops: &[Person], queries: &[Embedding], gallery: &[Embedding]) -> f64 {
+    let nearest = |query: usize| {
+        let (person, frame, _) = crops[query];
+        let inside = |other: &usize| crops[*other].0 != person || crops[*other].1.abs_diff(frame) >= 40;
+        let scored =
+            (0..crops.len()).filter(inside).map(|j| (queries[query].cosine(&gallery[j]), crops[j].0 == person));
+        let scored: Vec<_> = scored.collect();
+        scored.iter().any(|(_, same)| *same).then(|| scored.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)))?
+    };
+    let answers: Vec<bool> = (0..crops.len()).filter_map(nearest).map(|(_, same)| same).collect();
+    answers.iter().filter(|same| **same).count() as f64 / answers.len() as f64
+}
+
+mod eval_data {
+    use super::*;
+
+    /// `EYELINE_LIGHT_OFF=1` prints the figures without correction instead.
+    #[test]
+    #[ignore = "needs EYELINE_EVAL_DATA"]
+    fn people_are_found_in_any_light() {
+        let mut detector = detector();
+        let frames = vtest_frames(&(0..795).step_by(5).collect::<Vec<_>>());
+        let off = env::var_os("EYELINE_LIGHT_OFF").is_some();
+        let settings = if off { LightSettings::Off } else { LightSettings::Auto };
+        let mut missed = Vec::new();
+        for light in LIGHTS {
+            let ap = score(&mut *detector, &frames, light, &settings);
+            println!("{}: AP@0.5 {ap:.4}", light.0);
+            if !off && ap < light.3 {
+                missed.push(format!("{}: {ap:.4} < {}", light.0, light.3));
+            }
+        }
+        assert!(missed.is_empty(), "{missed:?}");
+    }
+
+    #[test]
+    #[ignore = "needs EYELINE_EVAL_DATA"]
+    fn people_are_known_again_in_another_light() {
+        let crops = crops();
+        let mut numbers: Vec<usize> = crops.iter().map(|crop| crop.1).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let frames: BTreeMap<usize, Frame> = numbers.iter().copied().zip(vtest_frames(&numbers)).collect();
+        let auto = looks(&crops, &frames, LIGHTS[0], &LightSettings::Auto);
+        let gallery = looks(&crops, &frames, LIGHTS[0], &LightSettings::Off);
+        assert!(auto == gallery, "daylight is left as it is");
+        for light in [LIGHTS[2], LIGHTS[6]] {
+            let [without, with] = [LightSettings::Off, LightSettings::Auto]
+                .map(|settings| rank_1(&crops, &looks(&crops, &frames, light, &settings), &gallery));
+            println!("{}: rank-1 {without:.3} without, {with:.3} with", light.0);
+            assert!(with > without, "{}: rank-1 {without:.3} without, {with:.3} with", light.0);
+        }
+    }
+}
