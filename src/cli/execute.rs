@@ -2,6 +2,7 @@
 
 use super::{
     Session,
+    delivery::Delivery,
     logging::LogArgs,
     operate::{Desks, OperatedLine},
     progress::Progress,
@@ -14,6 +15,7 @@ use crate::{
     },
     detect::{self, Detector, fusion::Ensemble, tiled::Tiled},
     embed,
+    event::log::EventLog,
     frame::StreamId,
     pipeline::{
         self, BuildCamera, BuildTracker, Camera, EmbedPart, Feed, Lifetime, OpenRecorders, Parts, Roster, Running,
@@ -61,7 +63,9 @@ pub struct Extras {
 /// Runs what was checked to its end and says what came of it.
 pub fn execute(checked: Checked, session: &Session, extras: &Extras) -> anyhow::Result<ExitCode> {
     let plan = Arc::new(checked.plan);
-    let (Started { running, models, refined, classes }, desks) = launch(&plan, extras)?;
+    let delivery = Delivery::start(&plan)?;
+    let (Started { running, models, refined, classes }, desks) =
+        launch(&plan, extras, delivery.as_ref().map(Delivery::log))?;
     signals::stop_on_signal(running.faults.clone())?;
     let is_live = plan.api.is_some() || plan.streams.iter().any(|stream| stream.live.is_some());
     let _served = serve(&plan, &running, desks)?;
@@ -72,6 +76,9 @@ pub fn execute(checked: Checked, session: &Session, extras: &Extras) -> anyhow::
     let mut progress = Progress::new(names, session.bars.clone(), &session.log);
     let finished = running.wait(LOOK_INTERVAL, plan.runtime.shutdown, |stats| progress.look(stats));
     progress.finish();
+    if let Some(delivery) = delivery {
+        delivery.finish(plan.runtime.shutdown);
+    }
     if finished && plan.output.refine && plan.output.video {
         redraw(&plan, &running, &refined, &classes, &session.log);
     }
@@ -98,16 +105,17 @@ pub struct Started {
 ///
 /// Errors: the output folder cannot be made, a model cannot be loaded; nothing is running then.
 pub fn start(plan: &Arc<Plan>) -> anyhow::Result<Started> {
-    launch(plan, &Extras::default()).map(|(started, _)| started)
+    launch(plan, &Extras::default(), None).map(|(started, _)| started)
 }
 
-fn launch(plan: &Arc<Plan>, extras: &Extras) -> anyhow::Result<(Started, Desks)> {
+/// Starts the line with everything around it; `log` gets the events too.
+fn launch(plan: &Arc<Plan>, extras: &Extras, log: Option<EventLog>) -> anyhow::Result<(Started, Desks)> {
     fs::create_dir_all(&plan.output.dir)
         .with_context(|| format!("{}: cannot be created; choose another --out", plan.output.dir.display()))?;
     runtime::set_threads(plan.runtime.threads);
     runtime::set_placement(plan.runtime.device, plan.runtime.precision)?;
     let refined = RefinedShelf::default();
-    let (parts, models, desks) = parts(plan, &refined, extras)?;
+    let (parts, models, desks) = parts(plan, &refined, extras, log)?;
     let classes: Arc<[String]> = parts.detector.classes().into();
     let running = pipeline::start(parts).context("cannot start the threads of the line")?;
     Ok((Started { running, models, refined, classes }, desks))
@@ -121,7 +129,12 @@ fn serve(plan: &Plan, running: &Running, desks: Desks) -> anyhow::Result<Option<
 }
 
 /// Opens the models and says how everything else is opened.
-fn parts(plan: &Arc<Plan>, refined: &RefinedShelf, extras: &Extras) -> anyhow::Result<(Parts, Vec<ModelCard>, Desks)> {
+fn parts(
+    plan: &Arc<Plan>,
+    refined: &RefinedShelf,
+    extras: &Extras,
+    log: Option<EventLog>,
+) -> anyhow::Result<(Parts, Vec<ModelCard>, Desks)> {
     let (detector, mut models) = detector(&plan.detect)?;
     let mut embed = None;
     if let Some(wanted) = &plan.embed {
@@ -148,7 +161,7 @@ fn parts(plan: &Arc<Plan>, refined: &RefinedShelf, extras: &Extras) -> anyhow::R
         embed,
         tracker: tracker(settings, roster.clone()),
         camera: camera_motion(plan.camera_motion),
-        records: records(Arc::clone(plan), roster.clone(), refined.clone(), desks.clone(), events),
+        records: records(Arc::clone(plan), roster.clone(), refined.clone(), desks.clone(), events, log),
         video: plan.output.video.then(|| video(Arc::clone(plan), roster, classes)),
     };
     Ok((parts, models, desks))
@@ -221,6 +234,7 @@ fn records(
     refined: RefinedShelf,
     desks: Desks,
     events: Option<SharedEvents>,
+    log: Option<EventLog>,
 ) -> OpenRecorders {
     Box::new(move |id, info| {
         let Some(stream) = roster.get(id) else { return Ok(Vec::new()) };
@@ -230,6 +244,9 @@ fn records(
             None => vec![Box::new(JsonlEvents::create(&dir.join("events.jsonl"))?)],
         };
         records.push(desks.teller(id, &stream));
+        if let Some(log) = &log {
+            records.push(Delivery::recorder(log, &stream.name));
+        }
         // What a camera shows has no end; its events are kept, its boxes are not.
         if stream.live.is_some() {
             return Ok(records);

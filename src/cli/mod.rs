@@ -10,6 +10,8 @@ mod track;
 mod tune;
 
 #[cfg(feature = "line")]
+mod delivery;
+#[cfg(feature = "line")]
 pub mod execute;
 #[cfg(feature = "line")]
 mod models;

@@ -10,6 +10,7 @@ use crate::config::{
     raw::{Address, Embed, Embedder, InputPx, Off, Raw, Stream},
     raw_camera::{Camera, SecretText, Transport},
 };
+use crate::source::address;
 use clap::{Args, ValueEnum};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -111,7 +112,9 @@ impl WatchArgs {
             Carrier::Http => Transport::Http,
         };
         let mut reached = Camera { transport, ..Camera::default() };
-        if let Some(user) = &self.user {
+        // A login in the address goes before the one for all.
+        let has_login = address::Address::parse(camera).is_ok_and(|address| address.login().is_some());
+        if let Some(user) = self.user.as_ref().filter(|_| !has_login) {
             reached.user = SecretText(user.clone());
             reached.password = SecretText(std::env::var(PASSWORD).unwrap_or_default());
         }

@@ -12,6 +12,7 @@ use super::{
     raw_runtime::{Runtime, Threads},
     raw_track::{KnobValue, Track},
     schema::schema,
+    sinks::{Known, sinks},
     span,
     streams::{LookOfAll, streams},
 };
@@ -40,6 +41,12 @@ pub trait Host {
     fn is_file(&self, path: &Path) -> bool;
     /// Number of CPUs this process may use, >= 1.
     fn cpus(&self) -> usize;
+    /// Whether a file that holds a secret or a certificate can be read and has a sensible length.
+    ///
+    /// Errors: why not, naming the file and nothing of what it holds.
+    fn secret_file(&self, path: &Path) -> Result<(), String> {
+        Err(format!("{}: no such file", path.display()))
+    }
     /// An environment variable.
     fn variable(&self, name: &str) -> Option<String>;
 }
@@ -97,6 +104,8 @@ fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Faul
         let problem = "fp16 needs a GPU; expected auto, fp32 or bf16 on the cpu";
         faults.push(Fault::new(root.key("runtime").key("precision"), problem));
     }
+    let known = Known { streams: &streams, classes, host };
+    let sinks = sinks(&raw.sinks, &root.key("sinks"), &known, &mut faults);
     let plan = Plan {
         streams,
         detect: detect(&raw.detect),
@@ -104,6 +113,7 @@ fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Faul
         track,
         camera_motion: camera_motion(&raw.track),
         output: output(&raw.output),
+        sinks,
         api: api(&raw.api, &root.key("api"), host, &mut faults),
         runtime: runtime(&raw.runtime, host),
     };

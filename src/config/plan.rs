@@ -1,6 +1,6 @@
 //! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
 
-use super::schedule::Schedule;
+use super::{plan_sinks::SinksPlan, schedule::Schedule};
 pub use super::{raw_camera::Transport, secret::Secret};
 use crate::{
     detect::{nms::Scope, watch::WatchSettings},
@@ -26,6 +26,8 @@ pub struct Plan {
     pub camera_motion: CameraMotion,
     /// Files written for each stream.
     pub output: OutputPlan,
+    /// Where events are delivered to.
+    pub sinks: SinksPlan,
     /// Interfaces for operators; `None` where nothing is to listen.
     pub api: Option<ApiPlan>,
     /// Threads, device and precision.

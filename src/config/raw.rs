@@ -9,6 +9,7 @@ use super::{
     raw_camera::Camera,
     raw_look::{Light, Preprocess, RegionOfInterest},
     raw_runtime::Runtime,
+    raw_sinks::Sinks,
     raw_track::Track,
 };
 use schemars::JsonSchema;
@@ -36,6 +37,9 @@ pub struct Raw {
     pub track: Track,
     /// What is written.
     pub output: Output,
+    /// Where events are delivered to. Each sink follows the event log with a position of its own, so that one that is
+    /// down gets everything later and holds nobody up.
+    pub sinks: Sinks,
     /// HTTP interface, its page, and RTSP restreaming.
     pub api: Api,
     /// Threads, device, precision and shutdown.
@@ -291,6 +295,7 @@ impl Default for Raw {
             embed: Embed::On(Embedder::default()),
             track: Track::default(),
             output: Output::default(),
+            sinks: Sinks::default(),
             api: Api::default(),
             runtime: Runtime::default(),
         }

@@ -3,8 +3,8 @@
 
 use std::{fmt, fs, io, path::PathBuf};
 
-/// Longest secret file that is read, bytes: certificates' keys and NATS credentials are far below.
-pub const MAX_SECRET_BYTES: u64 = 64 * 1024;
+/// Longest file of a secret or of certificates that is read, bytes: a bundle of all public authorities has 200 KB.
+pub const MAX_SECRET_BYTES: u64 = 1024 * 1024;
 
 /// Where a secret comes from. Files are read at every use, so that a rotated secret is picked up at the next connection.
 #[derive(Clone, PartialEq, Eq)]

@@ -19,6 +19,7 @@ use crate::{
     track::{Observations, Track, TrackState, Tracker, bridge::Bridge},
 };
 use std::{
+    collections::HashSet,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -238,6 +239,8 @@ pub(super) struct RecordStage {
     stretch: Stretch,
     open: OpenRecorders,
     recorders: Slots<Vec<Box<dyn Recorder>>>,
+    /// Streams whose recording failed. A source that failed is none of them: what it gave before is still to come.
+    given_up: HashSet<StreamId>,
     faults: Faults,
     stats: Arc<Stats>,
 }
@@ -245,7 +248,8 @@ pub(super) struct RecordStage {
 impl RecordStage {
     /// A stage that records through what `open` opens, and is timed as `stretch`.
     pub fn new(stretch: Stretch, open: OpenRecorders, faults: &Faults, stats: &Arc<Stats>) -> Self {
-        Self { stretch, open, recorders: Slots::default(), faults: faults.clone(), stats: Arc::clone(stats) }
+        let (recorders, given_up) = (Slots::default(), HashSet::new());
+        Self { stretch, open, recorders, given_up, faults: faults.clone(), stats: Arc::clone(stats) }
     }
 
     /// Opens at the first epoch, records, finishes at the end; a fault ends the stream's recording, and through
@@ -253,7 +257,7 @@ impl RecordStage {
     fn record(&mut self, item: &Analyzed) -> Result<(), SinkError> {
         let stream = item.flow.stream();
         // What failed stays closed: opened again it would be emptied.
-        let is_open = self.recorders.slot(stream).is_some() || self.faults.is_failed(stream);
+        let is_open = self.recorders.slot(stream).is_some() || self.given_up.contains(&stream);
         let begins = match &item.flow {
             Flow::Epoch { info, .. } => Some(Some(&**info)),
             // A camera that is down from the start has something to tell, but no picture yet.
@@ -290,15 +294,19 @@ impl Stage for RecordStage {
         let stream = item.flow.stream();
         if let Err(fault) = self.record(&item) {
             self.faults.fail(stream, fault);
+            self.given_up.insert(stream);
             // What was recorded until now is made whole; the fault above is the one to report.
             let _ = self.close(stream);
         }
         let counters = self.stats.stream(stream);
         if let Flow::Data(tracked) = &item.flow {
             counters.record(self.stretch, &tracked.frame.meta, began.elapsed());
-            if self.stretch == Stretch::Record && !self.faults.is_failed(stream) {
+            if self.stretch == Stretch::Record && !self.given_up.contains(&stream) {
                 counters.count_done();
             }
+        }
+        if let Flow::EndOfStream { .. } = &item.flow {
+            self.given_up.remove(&stream);
         }
         counters.touch();
         counters.ended.store(matches!(item.flow, Flow::EndOfStream { .. }), Ordering::Relaxed);

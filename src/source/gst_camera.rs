@@ -253,7 +253,7 @@ impl Pipeline {
         convert.link(&sink).map_err(lacks)?;
         let (faults, seen) = (Arc::new(Faults::default()), Arc::new(Mutex::new(Seen::default())));
         connect_set_up(&bin, &bus, DECODER_THREADS, &faults, &seen);
-        pace_playlists(&bin, &sink);
+        set_up_demuxers(&bin, &sink);
         let entry = convert.static_pad("sink").ok_or("videoconvert has no input")?;
         connect_stream_choice(&decodebin, &entry, &seen);
         let ntp = Arc::new(NtpOffset(AtomicI64::new(UNKNOWN)));
@@ -310,10 +310,15 @@ fn rtsp(opener: &CameraOpener, login: &Login) -> Result<gst::Element, String> {
     let carries = match transport {
         Transport::Tcp => "tcp",
         Transport::Udp => "udp-mcast+udp",
-        Transport::Http => "http",
+        // The scheme says that TCP runs within HTTP.
+        Transport::Http => "tcp",
+    };
+    let location = match transport {
+        Transport::Http => address.location().replacen("://", "h://", 1),
+        Transport::Tcp | Transport::Udp => address.location(),
     };
     let source = make("rtspsrc")?
-        .property("location", address.location())
+        .property("location", location)
         .property_from_str("protocols", carries)
         .property("latency", u32::try_from(jitter.as_millis()).unwrap_or(u32::MAX))
         .property("tcp-timeout", micros)
@@ -401,14 +406,18 @@ fn newest_picture() -> AppSink {
     sink
 }
 
+/// Sets up what decodebin plugs in for HTTP.
+///
 /// A playlist (HLS) gives seconds of video at once: those are played at their own speed, or all but the newest frame of
-/// each piece would be dropped.
-fn pace_playlists(bin: &gst::Pipeline, sink: &AppSink) {
+/// each piece would be dropped. MJPEG holds one stream and never says that no other follows, so decodebin is told.
+fn set_up_demuxers(bin: &gst::Pipeline, sink: &AppSink) {
     let sink = sink.downgrade();
     bin.connect_deep_element_added(move |_, _, element| {
-        let is_adaptive = element.factory().is_some_and(|factory| factory.name().starts_with("hlsdemux"));
-        if let Some(sink) = sink.upgrade().filter(|_| is_adaptive) {
-            sink.set_sync(true);
+        let Some(factory) = element.factory() else { return };
+        match (factory.name().as_str(), sink.upgrade()) {
+            ("multipartdemux", _) => element.set_property("single-stream", true),
+            ("hlsdemux" | "hlsdemux2", Some(sink)) => sink.set_sync(true),
+            _ => {}
         }
     });
 }

@@ -254,7 +254,9 @@ pub(super) fn connect_set_up(
     pipeline.connect_deep_element_added(move |_, _, element| {
         let Some(factory) = element.factory() else { return };
         let class = factory.metadata("klass").unwrap_or_default();
-        if class.contains("Demux") || class.contains("Parser") {
+        // A demuxer of playlists is a bin with elements of its own, which speak through it.
+        let speaks_itself = (class.contains("Demux") || class.contains("Parser")) && !class.contains("Adaptive");
+        if speaks_itself {
             // decodebin swallows what an element says while it is plugged in, and a demuxer that reads for itself may
             // fail just then: nothing would ever come. So it speaks to us directly.
             element.set_bus(bus.upgrade().as_ref());

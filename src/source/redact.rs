@@ -9,6 +9,9 @@ use std::{
 /// What stands where a secret stood.
 const MASK: &str = "***";
 
+/// Shorter ones stay: taken out of every word they are in, they would make text unreadable and so be told all the same.
+const MIN_SECRET: usize = 3;
+
 /// Secrets in use, longest first, so that one within another leaves no rest.
 static IN_USE: RwLock<Vec<Arc<str>>> = RwLock::new(Vec::new());
 
@@ -16,11 +19,11 @@ static IN_USE: RwLock<Vec<Arc<str>>> = RwLock::new(Vec::new());
 pub struct Secrets(Vec<Arc<str>>);
 
 impl Secrets {
-    /// Every form of `user` and `password`, and of `others`. Empty ones are no secrets.
+    /// Every form of `user` and `password`, and of `others`.
     pub fn new(user: &str, password: &str, others: &[String]) -> Self {
         let basic = base64(format!("{user}:{password}").as_bytes());
         let plain = [user, password].into_iter().chain(others.iter().map(String::as_str));
-        let mut forms: Vec<String> = plain.filter(|secret| !secret.is_empty()).flat_map(forms).collect();
+        let mut forms: Vec<String> = plain.filter(|secret| secret.len() >= MIN_SECRET).flat_map(forms).collect();
         if !user.is_empty() || !password.is_empty() {
             forms.push(basic);
         }

@@ -95,11 +95,11 @@ fn each_fault_says_where_what_and_what_to_do() {
         ("detect: {min_scor: 0.5}", "3:10: detect.min_scor: unknown key; did you mean min_score?"),
         (
             "detect: {threshold: 0.5}",
-            "3:10: detect.threshold: unknown key; known keys: model, input_px, classes, min_score, max_iou, max_batch",
+            "3:10: detect.threshold: unknown key; known keys: model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, max_detections, max_batch",
         ),
         (
             "detect: {1: 2}",
-            "3:10: detect.1: unknown key; known keys: model, input_px, classes, min_score, max_iou, max_batch",
+            "3:10: detect.1: unknown key; known keys: model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, max_detections, max_batch",
         ),
         (
             "min_score: 0.5",
@@ -107,7 +107,7 @@ fn each_fault_says_where_what_and_what_to_do() {
         ),
         (
             "detect: [1, 2]",
-            "3:1: detect: [1,2], expected a mapping with model, input_px, classes, min_score, max_iou, max_batch",
+            "3:1: detect: [1,2], expected a mapping with model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, max_detections, max_batch",
         ),
         (
             "detect: {classes: person}",
@@ -121,13 +121,13 @@ fn each_fault_says_where_what_and_what_to_do() {
         ("detect: {classes: [cat, cat]}", r#"3:25: detect.classes[1]: "cat" is already classes[0]"#),
         (
             "detect: {model: yolov3tiny}",
-            r#"3:10: detect.model: "yolov3tiny", expected the detector yolov3-tiny or a model file; did you mean yolov3-tiny?"#,
+            r#"3:10: detect.model: "yolov3tiny", expected the detector yolov3-tiny, yolox-nano, yolox-tiny, yolox-s, nanodet-m, nanodet-m-320, ssd-mobilenet-v1 or a model file; did you mean yolov3-tiny?"#,
         ),
         (
             "embed: {model: yolov3-tiny}",
-            r#"3:9: embed.model: "yolov3-tiny", expected the embedder mobilenet-v2 or a model file; yolov3-tiny is no embedder"#,
+            r#"3:9: embed.model: "yolov3-tiny", expected the embedder mobilenet-v2, osnet-x0.25, osnet-x1.0 or a model file; yolov3-tiny is no embedder"#,
         ),
-        ("embed: off", r#"3:1: embed: "off", expected none or a mapping with model, min_score, max_batch"#),
+        ("embed: off", r#"3:1: embed: "off", expected none or a mapping with model, by_class, min_score, max_batch"#),
         (
             "track: {algorithm: bytrack}",
             r#"3:9: track.algorithm: "bytrack", expected one of eyeline, bytetrack, ocsort, sort; did you mean bytetrack?"#,
@@ -150,6 +150,7 @@ fn each_fault_says_where_what_and_what_to_do() {
         ("output: {video: yes}", r#"3:10: output.video: "yes", expected true or false"#),
         ("output: {dir: ''}", r#"3:10: output.dir: "", expected text, not empty"#),
         ("runtime: {threads: 0}", "3:11: runtime.threads: 0, expected auto or a whole number 1..=1024"),
+        ("runtime: {precision: fp8}", r#"3:11: runtime.precision: "fp8", expected one of auto, fp32, bf16, fp16"#),
         ("runtime: {shutdown: 0s}", r#"3:11: runtime.shutdown: "0s", expected a duration 1s..=10m"#),
     ];
     for (lines, expected) in cases {
@@ -261,7 +262,7 @@ detect:
 
 #[test]
 fn files_that_are_no_pipeline_at_all() {
-    let mapping = "version, streams, detect, embed, track, output, runtime";
+    let mapping = "version, streams, detect, embed, track, output, sinks, api, runtime";
     let cases = [
         ("", format!("1:1: no value, expected a mapping with {mapping}")),
         ("just text", format!("1:1: \"just text\", expected a mapping with {mapping}")),
