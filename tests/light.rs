@@ -8,31 +8,25 @@ mod inference;
 
 use eyeline::{
     config::plan::DetectPlan,
-    detect::{self, ClassId, Detection, Detector},
+    detect::{self, Detector},
     embed::{self, Embedding},
-    eval::{
-        average_precision::{DetectionFrame, OperatingPoint, evaluate},
-        exact_box::ExactBox,
-    },
     frame::{Frame, ImageSize},
     geometry::BBox,
     preprocess::illumination::{Correction, Illumination, LightSettings},
     time::MediaTime,
     torch::runtime,
 };
-use inference::{embed_plan, frame_of, vtest_frames};
-use std::{collections::BTreeMap, env, fs, path::PathBuf};
+use inference::{
+    embed_plan, frame_of,
+    people::{PERSON, ap50, eval_data, scored, truth},
+    vtest_frames,
+};
+use std::{collections::BTreeMap, env, fs};
 
 const SIZE: ImageSize = ImageSize { width: 768, height: 576 };
-const PERSON: ClassId = ClassId(0);
-
-fn data() -> PathBuf {
-    PathBuf::from(env::var("EYELINE_EVAL_DATA").expect("EYELINE_EVAL_DATA names the evaluation data"))
-}
-
 fn detector() -> Box<dyn Detector> {
     runtime::set_threads(2);
-    let model = data().join("weights/yolox_nano.onnx").to_string_lossy().into_owned();
+    let model = eval_data().join("weights/yolox_nano.onnx").to_string_lossy().into_owned();
     let plan = DetectPlan { model, min_score: 0.1, max_iou: 0.45, max_batch: 8, ..DetectPlan::default() };
     detect::torch::open(&plan).expect("YOLOX-nano").0
 }
@@ -81,21 +75,11 @@ fn degraded(frame: &Frame, number: usize, (_, become_of, noisy, _): Degrading) -
     degraded
 }
 
-fn truth() -> BTreeMap<usize, Vec<ExactBox>> {
-    let text = fs::read_to_string(data().join("mot15/PETS09-S2L1/gt/gt.txt")).expect("truth");
-    let mut frames: BTreeMap<usize, Vec<ExactBox>> = BTreeMap::new();
-    for line in text.lines() {
-        let fields: Vec<f64> = line.split(',').map(|field| field.parse().expect("a number")).collect();
-        let bbox = ExactBox::from_tlwh(fields[2], fields[3], fields[4], fields[5]);
-        frames.entry(fields[0] as usize - 1).or_default().push(bbox);
-    }
-    frames
-}
-
+/// AP of the people found in every fifth frame, of which `frames` are all.
 fn score(detector: &mut dyn Detector, frames: &[Frame], light: Degrading, settings: &LightSettings) -> f64 {
     let mut truth = truth();
     let mut illumination = Illumination::new(settings);
-    let (mut scored, mut found) = (Vec::new(), Vec::new());
+    let (mut results, mut found) = (Vec::new(), Vec::new());
     for (batch, frames) in frames.chunks(8).enumerate() {
         let numbers: Vec<usize> = (0..frames.len()).map(|index| (batch * 8 + index) * 5).collect();
         let seen = frames.iter().zip(&numbers).map(|(frame, &number)| {
@@ -106,25 +90,17 @@ fn score(detector: &mut dyn Detector, frames: &[Frame], light: Degrading, settin
             frame
         });
         detector.detect(&seen.collect::<Vec<_>>(), &mut found).expect("runs");
-        scored.extend(numbers.iter().zip(found.drain(..)).map(|(number, found)| {
-            let people = found.iter().filter(|d| d.class == PERSON).map(exact).collect();
-            let truth = truth.remove(number).unwrap_or_default();
-            DetectionFrame { truth, ignored: Vec::new(), detections: people }
-        }));
+        let frame = |(number, found): (&usize, Vec<_>)| scored(truth.remove(number).unwrap_or_default(), &found);
+        results.extend(numbers.iter().zip(found.drain(..)).map(frame));
     }
-    evaluate(scored.iter(), OperatingPoint { min_score: 0.3, min_iou: 0.5 }).ap50
-}
-
-fn exact(d: &Detection) -> (ExactBox, f64) {
-    let [left, top, width, height] = [d.bbox.left, d.bbox.top, d.bbox.width(), d.bbox.height()].map(f64::from);
-    (ExactBox::from_tlwh(left, top, width, height), f64::from(d.score))
+    ap50(&results)
 }
 
 /// A crop of a person: who, in which frame (from 0), where.
 type Person = (u32, usize, BBox);
 
 fn crops() -> Vec<Person> {
-    let text = fs::read_to_string(data().join("mot15/PETS09-S2L1/reid_crops.csv")).expect("crops");
+    let text = fs::read_to_string(eval_data().join("mot15/PETS09-S2L1/reid_crops.csv")).expect("crops");
     let crop = |line: &str| {
         let fields: Vec<f32> = line.split(',').map(|field| field.parse().expect("a number")).collect();
         (fields[0] as u32, fields[1] as usize - 1, BBox::from_tlwh(fields[2], fields[3], fields[4], fields[5]))

@@ -140,7 +140,7 @@ fn parts(
     if let Some(wanted) = &plan.embed {
         let (embedder, cards) = embed::torch::open(wanted, detector.classes())?;
         models.extend(cards);
-        embed = Some(EmbedPart { embedder, min_score: wanted.min_score, max_batch: wanted.max_batch });
+        embed = Some(EmbedPart { embedder, worth: wanted.worth.clone(), max_batch: wanted.max_batch });
     }
     let classes: Arc<[String]> = detector.classes().into();
     let roster = Roster::new(plan.streams.iter().cloned());
@@ -172,11 +172,16 @@ fn detector(plan: &DetectPlan) -> anyhow::Result<(Box<dyn Detector>, Vec<ModelCa
     let (first, card) = detect::torch::open(plan)?;
     let (mut members, mut models) = (vec![first], vec![card]);
     for model in &plan.also {
-        let (member, card) = detect::torch::open(&DetectPlan { model: model.clone(), ..plan.clone() })?;
+        // What is said of size and classes is said of the first; others may know other classes.
+        let (model, input_px) = (model.clone(), None);
+        let (classes, min_score_by_class) = (Vec::new(), Vec::new());
+        let (member, card) =
+            detect::torch::open(&DetectPlan { model, input_px, classes, min_score_by_class, ..plan.clone() })?;
         members.push(member);
         models.push(card);
     }
-    let mut detector = if members.len() == 1 { members.remove(0) } else { Box::new(Ensemble::new(members)) };
+    let several = members.len() > 1;
+    let mut detector = if several { Box::new(Ensemble::new(members, &plan.classes)) } else { members.remove(0) };
     if plan.tiles.columns * plan.tiles.rows > 1 {
         detector = Box::new(Tiled::new(detector, plan.tiles, plan.max_iou));
     }

@@ -7,7 +7,7 @@ use super::{
     fault::{Fault, Faults, KeyPath},
     models::{Classes, Models, NO_EMBEDDER},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
-    raw::{Detect, Embed, InputPx, Output, Raw, Span, Suppress},
+    raw::{Detect, Embed, InputPx, Output, Raw, SoftNms, Span, Suppress},
     raw_look::{Correction, Light, LightPolicy},
     raw_runtime::{Runtime, Threads},
     raw_track::{KnobValue, Track},
@@ -17,7 +17,12 @@ use super::{
     streams::{LookOfAll, streams},
 };
 use crate::{
-    detect::{attention::AttentionSettings, nms::Scope},
+    detect::{
+        attention::AttentionSettings,
+        nms::{Overlapped, Scope},
+        watch::WatchSettings,
+    },
+    embed::worth::WorthSettings,
     preprocess::{
         camera_motion::CameraMotion,
         illumination::{self, LightSettings},
@@ -110,6 +115,7 @@ fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Faul
         streams,
         detect: detect(&raw.detect),
         embed: embed(&raw.embed),
+        watch: WatchSettings { light: all.light, attention: all.attention, ..WatchSettings::default() },
         track,
         camera_motion: camera_motion(&raw.track),
         output: output(&raw.output),
@@ -134,6 +140,11 @@ pub(super) fn detect(raw: &Detect) -> DetectPlan {
         suppress: match raw.suppress {
             Suppress::WithinClass => Scope::WithinClass,
             Suppress::AcrossClasses => Scope::AcrossClasses,
+        },
+        overlapped: match raw.soft_nms {
+            SoftNms::Off => Overlapped::Goes,
+            SoftNms::Linear => Overlapped::FadesLinearly,
+            SoftNms::Gaussian => Overlapped::FadesSmoothly,
         },
         max_detections: raw.max_detections as usize,
         max_batch: raw.max_batch as usize,
@@ -167,7 +178,11 @@ fn embed(raw: &Embed) -> Option<EmbedPlan> {
         Embed::On(raw) => Some(EmbedPlan {
             model: raw.model.clone(),
             by_class: raw.by_class.iter().map(|(class, model)| (class.clone(), embedder_of_class(model))).collect(),
-            min_score: raw.min_score as f32,
+            worth: WorthSettings {
+                min_score: raw.min_score as f32,
+                settled_after: raw.settled_after,
+                interval: duration(&raw.interval),
+            },
             max_batch: raw.max_batch as usize,
         }),
     }

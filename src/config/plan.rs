@@ -3,7 +3,11 @@
 use super::{plan_sinks::SinksPlan, schedule::Schedule};
 pub use super::{raw_camera::Transport, secret::Secret};
 use crate::{
-    detect::{nms::Scope, watch::WatchSettings},
+    detect::{
+        nms::{Overlapped, Scope},
+        watch::WatchSettings,
+    },
+    embed::worth::WorthSettings,
     geometry::BBox,
     preprocess::{camera_motion::CameraMotion, tiles::TileGrid},
     source::address::Address,
@@ -20,6 +24,8 @@ pub struct Plan {
     pub detect: DetectPlan,
     /// Embedder; `None` tracks by motion alone.
     pub embed: Option<EmbedPlan>,
+    /// How streams are looked at that say nothing of it themselves.
+    pub watch: WatchSettings,
     /// Tracker.
     pub track: TrackSettings,
     /// Whether the camera's motion is measured.
@@ -191,6 +197,8 @@ pub struct DetectPlan {
     pub max_iou: f32,
     /// Which boxes may suppress one another.
     pub suppress: Scope,
+    /// What becomes of a box that a better one overlaps.
+    pub overlapped: Overlapped,
     /// At most this many detections of a frame stay, the best ones.
     pub max_detections: usize,
     /// Most frames in one batch, >= 1.
@@ -215,8 +223,8 @@ pub struct EmbedPlan {
     pub model: String,
     /// Classes with an embedder of their own, by name; `None` embeds none of them.
     pub by_class: Vec<(String, Option<String>)>,
-    /// Only detections of at least this score are embedded, 0..=1.
-    pub min_score: f32,
+    /// Which detections are embedded.
+    pub worth: WorthSettings,
     /// Most crops in one batch, >= 1.
     pub max_batch: usize,
 }

@@ -166,13 +166,16 @@ pub struct Detect {
     /// Whether boxes suppress those of their own class only, or those of any: for detectors that call one thing by two
     /// names.
     pub suppress: Suppress,
+    /// Soft-NMS: rather than going, the worse of two boxes loses score by how much they overlap, and goes when it has less
+    /// than min_score. Finds more in a crowd, and some things twice.
+    pub soft_nms: SoftNms,
     /// Most detections of one frame; the best stay.
     #[schemars(range(min = 1, max = 10_000))]
     pub max_detections: u32,
     /// Most frames in one inference, and most recordings played at once.
     #[schemars(range(min = 1, max = 256))]
     pub max_batch: u32,
-    /// Look at every so manieth frame of a stream; in between, tracks go on as they moved.
+    /// Look at every n-th frame of a stream only; in between, tracks go on as they moved.
     #[schemars(range(min = 1, max = 100))]
     pub every: u32,
     /// Look only when this share of the picture has changed since the last look: what was found then is taken to be there
@@ -205,6 +208,18 @@ pub enum Suppress {
     WithinClass,
     /// All.
     AcrossClasses,
+}
+
+/// How the score of overlapped boxes falls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SoftNms {
+    /// They go.
+    Off,
+    /// By 1 - IoU, above max_iou.
+    Linear,
+    /// By exp(-2 IoU²), whatever max_iou.
+    Gaussian,
 }
 
 /// Side of a network's input.
@@ -256,6 +271,13 @@ pub struct Embedder {
     /// Detections below this score are not embedded.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_score: f64,
+    /// Embeddings after which an object is settled: it is embedded once an interval from then on, and every time again
+    /// while something is near it or it is hard to follow.
+    #[schemars(range(min = 1, max = 1000))]
+    pub settled_after: u32,
+    /// Time between two embeddings of a settled object; 0s embeds every detection.
+    #[schemars(extend("x-duration" = ["0s", "1h"]))]
+    pub interval: Span,
     /// Most crops in one inference.
     #[schemars(range(min = 1, max = 1024))]
     pub max_batch: u32,
@@ -335,6 +357,7 @@ impl Default for Detect {
             min_score_by_class: BTreeMap::new(),
             max_iou: 0.45,
             suppress: Suppress::WithinClass,
+            soft_nms: SoftNms::Off,
             max_detections: 1000,
             max_batch: 4,
             every: 1,
@@ -349,7 +372,14 @@ impl Default for Detect {
 
 impl Default for Embedder {
     fn default() -> Self {
-        Self { model: "mobilenet-v2".into(), by_class: BTreeMap::new(), min_score: 0.4, max_batch: 32 }
+        Self {
+            model: "mobilenet-v2".into(),
+            by_class: BTreeMap::new(),
+            min_score: 0.4,
+            settled_after: 3,
+            interval: Span::from("500ms"),
+            max_batch: 32,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ const CHANGED_LEVELS: f32 = 6.0;
 /// When to look.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttentionSettings {
-    /// Look at every so manieth frame, >= 1.
+    /// Look at every n-th frame, >= 1.
     pub every: u32,
     /// Share of the picture that must have changed since the last look, 0..=1; 0 looks whatever has changed.
     pub min_motion: f32,

@@ -77,11 +77,13 @@ pub struct Ensemble {
     /// Each with the ensemble's number for every class of its own.
     members: Vec<(Box<dyn Detector>, Vec<ClassId>)>,
     classes: Vec<String>,
+    /// Whether detections of a class are told.
+    is_wanted: Vec<bool>,
 }
 
 impl Ensemble {
-    /// Of `members`; classes of one name are one class.
-    pub fn new(members: Vec<Box<dyn Detector>>) -> Self {
+    /// Of `members`; classes of one name are one class. Tells those named in `wanted`, all for none.
+    pub fn new(members: Vec<Box<dyn Detector>>, wanted: &[String]) -> Self {
         let mut classes: Vec<String> = Vec::new();
         let mut number = |name: &String| {
             let known = classes.iter().position(|class| class == name).unwrap_or_else(|| {
@@ -95,7 +97,8 @@ impl Ensemble {
             (member, numbers)
         });
         let members = numbered.collect();
-        Self { members, classes }
+        let is_wanted = classes.iter().map(|class| wanted.is_empty() || wanted.contains(class)).collect();
+        Self { members, classes, is_wanted }
     }
 }
 
@@ -107,6 +110,7 @@ impl Detector for Ensemble {
             member.detect(batch, &mut found)?;
             for (lists, mut detections) in lists.iter_mut().zip(found.drain(..)) {
                 detections.iter_mut().for_each(|d| d.class = numbers[usize::from(d.class.0)]);
+                detections.retain(|d| self.is_wanted[usize::from(d.class.0)]);
                 lists.push(detections);
             }
         }
@@ -153,13 +157,18 @@ mod tests {
 
     #[test]
     fn detectors_of_different_classes_share_those_of_one_name() {
-        let first = ScriptedDetector::new(&["person", "car"], Box::new(|_| vec![det(0.0, 0, 0.8), det(50.0, 1, 0.6)]));
-        let second = ScriptedDetector::new(&["bus", "person"], Box::new(|_| vec![det(0.0, 1, 0.8), det(90.0, 0, 0.4)]));
-        let mut both = Ensemble::new(vec![Box::new(first), Box::new(second)]);
+        let first =
+            || ScriptedDetector::new(&["person", "car"], Box::new(|_| vec![det(0.0, 0, 0.8), det(50.0, 1, 0.6)]));
+        let second =
+            || ScriptedDetector::new(&["bus", "person"], Box::new(|_| vec![det(0.0, 1, 0.8), det(90.0, 0, 0.4)]));
+        let mut both = Ensemble::new(vec![Box::new(first()), Box::new(second())], &[]);
         assert_eq!(both.classes(), ["person", "car", "bus"]);
         let mut out = Vec::new();
         both.detect(&[crate::detect::tiled::tests::frame()], &mut out).unwrap();
         let found: Vec<_> = out[0].iter().map(|d| (d.class.0, d.score)).collect();
         assert_eq!(found, [(0, 0.8), (1, 0.3), (2, 0.2)]);
+        let mut people = Ensemble::new(vec![Box::new(first()), Box::new(second())], &["person".into()]);
+        people.detect(&[crate::detect::tiled::tests::frame()], &mut out).unwrap();
+        assert_eq!(out[0].len(), 1, "of the classes asked for");
     }
 }

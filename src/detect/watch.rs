@@ -17,6 +17,7 @@ use crate::{
         tiles::part_of,
     },
 };
+use std::time::Duration;
 
 /// How a frame was looked at.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -97,6 +98,11 @@ impl Watch {
         }
         // Looks at the next frame, so what was found before is not told again.
         self.attention.restart();
+    }
+
+    /// Time spent on light so far.
+    pub fn light_spent(&self) -> Duration {
+        self.illumination.as_ref().map(Illumination::spent).unwrap_or_default()
     }
 
     /// Decides about the next frame and lights it up.

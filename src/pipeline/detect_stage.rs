@@ -37,19 +37,28 @@ impl DetectStage {
 
     /// What watches a stream, as its plan is now.
     fn watch(&mut self, stream: StreamId) -> &mut Watch {
-        let settings = self.roster.get(stream).map(|plan| plan.watch.clone()).unwrap_or_default();
+        let plan = self.roster.get(stream);
         let slot = self.watches.slot(stream);
-        if slot.as_ref().is_some_and(|(known, _)| *known != settings) {
+        if let (Some(plan), Some((settings, _))) = (&plan, &slot)
+            && *settings != plan.watch
+        {
             *slot = None;
         }
-        &mut slot.get_or_insert_with(|| (settings.clone(), Watch::new(&settings))).1
+        let begin = || {
+            let settings = plan.map(|plan| plan.watch.clone()).unwrap_or_default();
+            let watch = Watch::new(&settings);
+            (settings, watch)
+        };
+        &mut slot.get_or_insert_with(begin).1
     }
 
     /// Prepares a frame, in the order of its stream.
     fn prepare(&mut self, frame: &mut Frame) -> Sight {
         let stream = frame.meta.stream;
         let sight = self.watch(stream).prepare(frame);
+        let spent = self.watch(stream).light_spent().as_nanos();
         let counters = self.stats.stream(stream);
+        counters.light_nanos.store(u64::try_from(spent).unwrap_or(u64::MAX), Ordering::Relaxed);
         counters.relit.fetch_add(u64::from(frame.pixels.light().is_some()), Ordering::Relaxed);
         counters.light_changes.fetch_add(u64::from(sight.light.is_some()), Ordering::Relaxed);
         counters.not_looked.fetch_add(u64::from(sight.look != Look::Detected), Ordering::Relaxed);

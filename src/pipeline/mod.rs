@@ -27,7 +27,7 @@ pub use stages::{BuildCamera, BuildTracker, OpenRecorders};
 
 use crate::{
     detect::Detector,
-    embed::Embedder,
+    embed::{Embedder, worth::WorthSettings},
     frame::{Frame, StreamId},
     time::SystemClock,
 };
@@ -96,8 +96,8 @@ pub enum Lifetime {
 pub struct EmbedPart {
     /// The embedder.
     pub embedder: Box<dyn Embedder>,
-    /// Detections below are not embedded.
-    pub min_score: f32,
+    /// Which detections are embedded.
+    pub worth: WorthSettings,
     /// Most crops in a batch.
     pub max_batch: usize,
 }
@@ -143,8 +143,8 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     let detect = DetectStage::new(parts.detector, roster.clone(), Arc::clone(&stats));
     line.stage(Stretch::Detect, detect, inbox, Outlet::Next(to_embed))?;
     match parts.embed {
-        Some(EmbedPart { embedder, min_score, max_batch }) => {
-            let embed = EmbedStage { embedder, min_score, max_batch, stats: Arc::clone(&stats) };
+        Some(part) => {
+            let embed = EmbedStage::new(part, Arc::clone(&stats));
             line.stage(Stretch::Embed, embed, detected.into_iter(), Outlet::Next(to_track))?;
         }
         None => line.stage(Stretch::Embed, NoEmbedStage, detected.into_iter(), Outlet::Next(to_track))?,

@@ -1,6 +1,7 @@
 //! The stages of the line, each a thin shell around a component that knows no channel.
 
 use super::{
+    EmbedPart,
     flow::{Analyzed, Detected, Embedded, Flow, OfFrame, Tracked},
     roster::Roster,
     shutdown::Faults,
@@ -10,8 +11,8 @@ use super::{
 };
 use crate::{
     analyze::lifecycle::Lifecycle,
-    detect::{Detection, watch::Look},
-    embed::{Crop, Embedder, Embedding},
+    detect::watch::Look,
+    embed::{Crop, Embedding, worth::Worth},
     frame::{Frame, StreamId},
     preprocess::camera_motion::MeasureCamera,
     sink::{Recorder, SinkError},
@@ -24,13 +25,48 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Embeds the detections of a batch in one go.
+/// Embeds the detections of a batch that are worth it in one go.
 pub(super) struct EmbedStage {
-    pub embedder: Box<dyn Embedder>,
-    /// Detections below are not worth an embedding.
-    pub min_score: f32,
-    pub max_batch: usize,
-    pub stats: Arc<Stats>,
+    part: EmbedPart,
+    worths: Slots<Worth>,
+    stats: Arc<Stats>,
+}
+
+impl EmbedStage {
+    pub fn new(part: EmbedPart, stats: Arc<Stats>) -> Self {
+        Self { part, worths: Slots::default(), stats }
+    }
+
+    /// For each frame of a batch, whether each of its detections is to be embedded.
+    fn choose(&mut self, batch: &[Flow<Detected>]) -> Vec<Vec<bool>> {
+        let mut chosen = Vec::with_capacity(batch.len());
+        for flow in batch {
+            let worth = self.worths.slot(flow.stream()).get_or_insert_with(|| Worth::new(&self.part.worth));
+            match flow {
+                Flow::Data(item) => {
+                    let of_frame = worth.choose(item.frame.meta.pts, &item.detections);
+                    let counters = self.stats.stream(flow.stream());
+                    let embedded = of_frame.iter().filter(|chosen| **chosen).count();
+                    counters.embedded.fetch_add(embedded as u64, Ordering::Relaxed);
+                    chosen.push(of_frame);
+                }
+                Flow::Epoch { .. } => worth.restart(),
+                Flow::Turn { .. } => {}
+                Flow::EndOfStream { stream, .. } => drop(self.worths.take(*stream)),
+            }
+        }
+        chosen
+    }
+
+    fn embed(&mut self, crops: &[Crop<'_>]) -> Result<Vec<Option<Embedding>>, StageError> {
+        let mut embeddings = Vec::with_capacity(crops.len());
+        let mut part = Vec::new();
+        for crops in crops.chunks(self.part.max_batch) {
+            self.part.embedder.embed(crops, &mut part).map_err(|e| StageError::Fatal(e.to_string()))?;
+            embeddings.append(&mut part);
+        }
+        Ok(embeddings)
+    }
 }
 
 impl Stage for EmbedStage {
@@ -39,26 +75,18 @@ impl Stage for EmbedStage {
 
     fn process(&mut self, batch: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
         let began = Instant::now();
+        let chosen = self.choose(&batch);
         let items: Vec<&Detected> = batch.iter().filter_map(Flow::data).collect();
-        let worth = |d: &Detection| d.score >= self.min_score;
-        let crops: Vec<Crop<'_>> = items
-            .iter()
-            .flat_map(|item| {
-                let worth = item.detections.iter().filter(|d| worth(d));
-                worth.map(|d| Crop { frame: &item.frame, bbox: d.bbox, class: d.class })
-            })
-            .collect();
-        let mut embeddings = Vec::with_capacity(crops.len());
-        let mut part: Vec<Option<Embedding>> = Vec::new();
-        for crops in crops.chunks(self.max_batch) {
-            self.embedder.embed(crops, &mut part).map_err(|e| StageError::Fatal(e.to_string()))?;
-            embeddings.append(&mut part);
-        }
+        let crops = items.iter().zip(&chosen).flat_map(|(item, chosen)| {
+            let worth = item.detections.iter().zip(chosen).filter(|(_, chosen)| **chosen);
+            worth.map(|(d, _)| Crop { frame: &item.frame, bbox: d.bbox, class: d.class })
+        });
+        let embeddings = self.embed(&crops.collect::<Vec<_>>())?;
         record_shares(&self.stats, Stretch::Embed, items.into_iter(), began.elapsed());
-        let mut embeddings = embeddings.into_iter();
+        let (mut embeddings, mut chosen) = (embeddings.into_iter(), chosen.into_iter());
         let embedded = |Detected { frame, sight, detections }| {
-            let of = |d: &Detection| if worth(d) { embeddings.next().flatten() } else { None };
-            let embeddings = detections.iter().map(of).collect();
+            let of = |chosen| if chosen { embeddings.next().flatten() } else { None };
+            let embeddings = chosen.next().into_iter().flatten().map(of).collect();
             Embedded { frame, sight, detections, embeddings }
         };
         out.send(map_all(batch, embedded))

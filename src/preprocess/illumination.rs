@@ -24,7 +24,13 @@ use crate::{
 };
 use clahe::LocalCurves;
 use policy::{Policy, Target};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 use table::{Curves, Table};
 
 /// Fastest change of any entry of a table, grey levels a second: at 10 Hz less than the noise of most cameras at night.
@@ -96,12 +102,15 @@ pub struct PartLight<'a> {
     pub part: Region,
     /// The whole picture.
     pub whole: ImageSize,
+    /// Adds up what applying it takes, nanoseconds.
+    pub spent: &'a AtomicU64,
 }
 
 impl PartLight<'_> {
     /// Lights up what was drawn into `region` of a canvas: red, green, blue, rows of `canvas.width`, the first row first.
     /// `drawn` is the part of these pixels that was drawn there. Nothing outside the region changes.
     pub fn apply(&self, pixels: &mut [u8], canvas: ImageSize, region: Region, drawn: Region) {
+        let began = Instant::now();
         let row_bytes = canvas.width as usize * 3;
         let (from, bytes) = (region.left as usize * 3, region.size.width as usize * 3);
         let rows = pixels.chunks_exact_mut(row_bytes).skip(region.top as usize).take(region.size.height as usize);
@@ -117,7 +126,13 @@ impl PartLight<'_> {
                 });
             }
         }
+        add_nanos(self.spent, began);
     }
+}
+
+fn add_nanos(spent: &AtomicU64, began: Instant) {
+    let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    spent.fetch_add(nanos, Ordering::Relaxed);
 }
 
 /// Pixels together with the light they are to be seen in; the pixels themselves are as they were.
@@ -125,6 +140,7 @@ pub struct LitPixels {
     pixels: Arc<dyn PixelBuffer>,
     light: Arc<Light>,
     size: ImageSize,
+    spent: Arc<AtomicU64>,
 }
 
 impl PixelBuffer for LitPixels {
@@ -138,7 +154,7 @@ impl PixelBuffer for LitPixels {
 
     fn light(&self) -> Option<PartLight<'_>> {
         let part = Region { left: 0, top: 0, size: self.size };
-        Some(PartLight { light: &self.light, part, whole: self.size })
+        Some(PartLight { light: &self.light, part, whole: self.size, spent: &self.spent })
     }
 }
 
@@ -182,6 +198,7 @@ pub struct Illumination {
     local: Option<LocalCurves>,
     light: Arc<Light>,
     state: LightState,
+    spent: Arc<AtomicU64>,
 }
 
 impl Illumination {
@@ -199,6 +216,7 @@ impl Illumination {
             local: None,
             light: Arc::new(Light::identity()),
             state: LightState::Normal,
+            spent: Arc::default(),
         })
     }
 
@@ -212,8 +230,14 @@ impl Illumination {
         &self.light
     }
 
+    /// Time spent so far, measuring and where its frames were lit up.
+    pub fn spent(&self) -> Duration {
+        Duration::from_nanos(self.spent.load(Ordering::Relaxed))
+    }
+
     /// Measures the next frame and lights it up where its light calls for it; tells if the light has changed.
     pub fn observe(&mut self, frame: &mut Frame) -> Option<LightChange> {
+        let began = Instant::now();
         let samples = stats::sample(frame)?;
         let seconds = frame.meta.pts.since(self.latest).as_secs_f32();
         let change = self.follow(&LightStats::of(&samples), frame.meta.pts);
@@ -221,9 +245,10 @@ impl Illumination {
             self.follow_locally(&samples, seconds);
         }
         if !self.light.is_identity() {
-            let (pixels, light) = (Arc::clone(&frame.pixels), Arc::clone(&self.light));
-            frame.pixels = Arc::new(LitPixels { pixels, light, size: frame.meta.size });
+            let (pixels, light, spent) = (Arc::clone(&frame.pixels), Arc::clone(&self.light), Arc::clone(&self.spent));
+            frame.pixels = Arc::new(LitPixels { pixels, light, size: frame.meta.size, spent });
         }
+        add_nanos(&self.spent, began);
         change
     }
 
