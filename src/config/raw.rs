@@ -377,7 +377,7 @@ impl Default for Embedder {
             by_class: BTreeMap::new(),
             min_score: 0.4,
             settled_after: 3,
-            interval: Span::from("500ms"),
+            interval: Span::from("0s"),
             max_batch: 32,
         }
     }
