@@ -37,7 +37,7 @@ mod with_pixels {
         for size in [ImageSize { width: 768, height: 576 }, ImageSize { width: 1920, height: 1080 }] {
             let plain = frame(size);
             let mut boxer = LetterBoxer::new(model, 114);
-            let id = |what| BenchmarkId::new(what, size);
+            let id = |what: &str| BenchmarkId::new(what, size);
             group.bench_function(id("letterbox to 416, as it is"), |bencher| {
                 bencher.iter(|| boxer.draw(0, black_box(&plain)));
             });

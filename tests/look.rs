@@ -311,11 +311,9 @@ fn a_camera_that_goes_to_infrared_and_back_is_told_once_each_way_and_followed() 
     let came = Play { picture: Arc::new(picture), ..play(200, walkers, watch) }.run();
     let told: Vec<_> = came.events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
     let changes: Vec<_> = told.iter().filter(|event| event["type"] == "scene.light_changed").collect();
-    let words = |event: &serde_json::Value| (event["before"].clone(), event["after"].clone());
-    assert_eq!(
-        changes.iter().map(|event| words(event)).collect::<Vec<_>>(),
-        [("normal".into(), "monochrome".into()), ("monochrome".into(), "normal".into())]
-    );
+    let word = |event: &serde_json::Value, key: &str| event[key].as_str().unwrap().to_owned();
+    let words: Vec<_> = changes.iter().map(|event| [word(event, "before"), word(event, "after")]).collect();
+    assert_eq!(words, [["normal", "monochrome"], ["monochrome", "normal"]]);
     // Believed after a fifth of a second, corrected while it lasts, left alone as soon as it is over.
     let lit: Vec<u64> = came.shown.iter().filter(|shown| shown.lit).map(|shown| shown.seq).collect();
     assert_eq!(lit, (62..142).collect::<Vec<_>>());
