@@ -100,7 +100,7 @@ mod eval_data {
         let grid = TileGrid { columns: 2, rows: 2, overlap: 0.2 };
         let tiled = ap(&mut Tiled::new(open("yolox_nano.onnx"), grid, 0.45), &pictures);
         println!("people of 15 x 37 px: AP@0.5 {whole:.3} whole, {tiled:.3} in 2 x 2 tiles");
-        assert!(tiled > whole + 0.2, "{whole} {tiled}");
+        assert!(tiled >= 0.88 && tiled > whole + 0.12, "{whole} {tiled}");
     }
 
     #[test]
@@ -159,7 +159,9 @@ mod eval_data {
             "HOTA, IDF1, MOTA: {every:.1?} of every frame, {second:.1?} of every second, {third:.1?} of every third"
         );
         println!("every second without a bridge: {gaps:.1?}");
-        assert!(second[2] > every[2] - 6.0 && second[1] > every[1] - 10.0, "{every:?} {second:?}");
+        // At the 7 Hz of the sequence, half of it is little: a track is believed after three looks, here a second.
+        assert!(second[0] > every[0] - 4.0 && second[1] > every[1] - 3.0, "{every:?} {second:?}");
+        assert!(second[2] > every[2] - 15.0, "{every:?} {second:?}");
         assert!(second[0] > gaps[0] + 5.0 && second[2] > gaps[2] + 20.0, "{second:?} {gaps:?}");
     }
 }

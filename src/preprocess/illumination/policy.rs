@@ -1,8 +1,8 @@
 //! From what the light is like to what is to be done about it.
 //!
-//! The limits were chosen on one video under seven lights (figures: `models/README.md`). What is not corrected by `auto`
-//! was tried and lost: darkening an over-exposed picture (what is white holds nothing to bring back), full white balance
-//! (a detector knows coloured light, half of it serves the embedder as well), CLAHE.
+//! The limits were chosen on one video under seven lights (figures: `models/README.md`). `auto` leaves an over-exposed
+//! picture as it is (what is white holds nothing to bring back), balances colours by half (a detector knows coloured light,
+//! the embedder is served too) and never equalizes locally (CLAHE): stretching reaches what was asked for without it.
 
 use super::{Correction, LightSettings, LightStats, table::Curves};
 
