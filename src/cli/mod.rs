@@ -14,6 +14,8 @@ mod delivery;
 #[cfg(feature = "line")]
 pub mod execute;
 #[cfg(feature = "line")]
+mod find_args;
+#[cfg(feature = "line")]
 mod models;
 #[cfg(feature = "line")]
 mod operate;
@@ -29,6 +31,8 @@ mod reload;
 mod run;
 #[cfg(feature = "line")]
 mod signals;
+#[cfg(feature = "line")]
+mod stage_status;
 #[cfg(feature = "line")]
 mod table;
 #[cfg(feature = "line")]
