@@ -9,7 +9,7 @@ mod inference;
 use eyeline::{
     config::plan::DetectPlan,
     detect::{self, Detector},
-    embed::{self, Embedding},
+    embed::{self, Embedder, Embedding},
     frame::{Frame, ImageSize},
     geometry::BBox,
     preprocess::illumination::{Correction, Illumination, LightSettings},
@@ -58,17 +58,19 @@ fn degraded(frame: &Frame, number: usize, (_, become_of, noisy, _): Degrading) -
         std::array::from_fn(|level| (255.0 * become_of(colour, level as f64 / 255.0)) as f32)
     };
     let tables = [table(0), table(1), table(2)];
+    let rounded = tables.map(|table| table.map(|value| value.round() as u8));
     let (plane, row_bytes) = (frame.pixels.plane(0), SIZE.width as usize * 3);
     let mut data = Vec::with_capacity(row_bytes * SIZE.height as usize);
     for y in 0..SIZE.height as usize {
         data.extend_from_slice(plane.row(y, row_bytes));
     }
-    let (pixels, _) = data.as_chunks_mut::<3>();
-    for (index, pixel) in pixels.iter_mut().enumerate() {
-        for (colour, value) in pixel.iter_mut().enumerate() {
-            let grain = if noisy { 2.0 * noise(number, index * 3 + colour) } else { 0.0 };
-            *value = (tables[colour][usize::from(*value)] + grain).round() as u8;
-        }
+    for (index, value) in data.iter_mut().enumerate() {
+        let (colour, level) = (index % 3, usize::from(*value));
+        *value = if noisy {
+            (tables[colour][level] + 2.0 * noise(number, index)).round() as u8
+        } else {
+            rounded[colour][level]
+        };
     }
     let mut degraded = frame_of(SIZE.width, SIZE.height, data);
     degraded.meta.pts = MediaTime::from_secs_f64(number as f64 / 10.0);
@@ -108,15 +110,15 @@ fn crops() -> Vec<Person> {
     text.lines().skip(1).map(crop).collect()
 }
 
-/// Looks of the crops in a light; each frame's light is judged alone.
+/// Looks of the crops; each frame's light is judged alone.
 fn looks(
+    embedder: &mut dyn Embedder,
     crops: &[Person],
     frames: &BTreeMap<usize, Frame>,
-    light: Degrading,
     settings: &LightSettings,
 ) -> Vec<Embedding> {
     let seen = frames.iter().map(|(number, frame)| {
-        let mut frame = degraded(frame, *number, light);
+        let mut frame = frame.clone();
         if let Some(mut illumination) = Illumination::new(settings) {
             illumination.observe(&mut frame);
         }
@@ -125,7 +127,6 @@ fn looks(
     let seen: BTreeMap<usize, Frame> = seen.collect();
     let cut = |&(_, frame, bbox): &Person| embed::Crop { frame: &seen[&frame], bbox, class: PERSON };
     let mut out = Vec::new();
-    let mut embedder = embed::torch::open(&embed_plan(), &[]).expect("`make setup` installs it").0;
     embedder.embed(&crops.iter().map(cut).collect::<Vec<_>>(), &mut out).expect("runs");
     out.into_iter().map(|look| look.expect("every crop has pixels")).collect()
 }
@@ -192,12 +193,15 @@ mod eval_data {
         numbers.sort_unstable();
         numbers.dedup();
         let frames: BTreeMap<usize, Frame> = numbers.iter().copied().zip(vtest_frames(&numbers)).collect();
-        let auto = looks(&crops, &frames, LIGHTS[0], &LightSettings::Auto);
-        let gallery = looks(&crops, &frames, LIGHTS[0], &LightSettings::Off);
+        let mut embedder = embed::torch::open(&embed_plan(), &[]).expect("`make setup` installs it").0;
+        let auto = looks(&mut *embedder, &crops, &frames, &LightSettings::Auto);
+        let gallery = looks(&mut *embedder, &crops, &frames, &LightSettings::Off);
         assert!(auto == gallery, "daylight is left as it is");
         for light in [LIGHTS[2], LIGHTS[6]] {
+            let seen = frames.iter().map(|(number, frame)| (*number, degraded(frame, *number, light)));
+            let seen: BTreeMap<usize, Frame> = seen.collect();
             let [without, with] = [LightSettings::Off, LightSettings::Auto]
-                .map(|settings| rank_1(&crops, &looks(&crops, &frames, light, &settings), &gallery));
+                .map(|settings| rank_1(&crops, &looks(&mut *embedder, &crops, &seen, &settings), &gallery));
             println!("{}: rank-1 {without:.3} without, {with:.3} with", light.0);
             assert!(with > without, "{}: rank-1 {without:.3} without, {with:.3} with", light.0);
         }

@@ -333,7 +333,7 @@ fn settled_objects_are_embedded_now_and_then_and_all_where_they_meet() {
     // Both on one row: they meet in the middle after 3.4 s.
     let truth = |seq: u64| walkers(seq).into_iter().map(|b| BBox::from_tlwh(b.left, 50.0, 24.0, 60.0)).collect();
     let came = Play { worth: Some(worth), ..play(66, truth, WatchSettings::default()) }.run();
-    let of = |range: std::ops::Range<u64>| came.embedded.iter().filter(|seq| range.contains(seq)).count();
+    let of = |range: std::ops::Range<u64>| came.embedded.iter().filter(|&&seq| range.contains(&seq)).count();
     assert_eq!(of(0..3), 6, "new ones");
     assert_eq!(of(3..25), 8, "settled: frames 7, 12, 17 and 22");
     assert_eq!(of(32..36), 8, "every time while they meet");
