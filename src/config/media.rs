@@ -59,6 +59,11 @@ fn privacy(raw: &Raw, path: &KeyPath, known: &Known<'_>, faults: &mut Vec<Fault>
                 .push(Fault::new(path, format!("the classes of stream {:?} leave out {class:?}, {why}", stream.name)));
         }
     }
+    if let Some(stream) = known.streams.iter().find(|stream| !stream.watch.regions.is_empty()) {
+        let problem =
+            format!("stream {:?} looks at a part of its picture, people elsewhere would stay visible", stream.name);
+        faults.push(Fault::new(path.key("blur"), problem));
+    }
     let is_zone = |name: &String| known.streams.iter().any(|stream| stream.zones.iter().any(|zone| zone.name == *name));
     for (index, zone) in privacy.open_zones.iter().enumerate().filter(|(_, zone)| !is_zone(zone)) {
         faults.push(Fault::new(path.key("open_zones").index(index), format!("{zone:?}, which is no zone here")));

@@ -8,7 +8,7 @@ use crate::{
     },
     detect::ClassId,
     frame::ImageSize,
-    geometry::{BBox, polygon_contains},
+    geometry::{BBox, is_inside},
     pipeline::flow::Tracked,
     track::TrackState,
 };
@@ -33,13 +33,14 @@ pub struct Privacy {
     /// By `ClassId`: whether objects of the class are blurred.
     classes: Vec<bool>,
     /// Corners, in shares of the picture, of the zones whose people stay as they are.
-    open: Vec<Vec<[f32; 2]>>,
+    open: Vec<Vec<[f64; 2]>>,
 }
 
 impl Privacy {
     /// What `plan` asks for, for a detector that knows `classes`, in a stream with `zones`.
     pub fn new(plan: &PrivacyPlan, classes: &[String], zones: &[ZonePlan]) -> Self {
-        let corners = |zone: &ZonePlan| zone.polygon.iter().map(|corner| [corner.x_norm, corner.y_norm]).collect();
+        let corners =
+            |zone: &ZonePlan| zone.polygon.iter().map(|corner| [corner.x_norm, corner.y_norm].map(f64::from)).collect();
         let open = zones.iter().filter(|zone| plan.open_zones.contains(&zone.name)).map(corners);
         let classes = classes.iter().map(|class| plan.classes.contains(class)).collect();
         Self { blur: plan.blur, classes, open: open.collect() }
@@ -69,8 +70,8 @@ impl Privacy {
     fn is_protected(&self, bbox: &BBox, class: ClassId, size: ImageSize) -> bool {
         let of_class = self.classes.get(usize::from(class.0)).copied().unwrap_or(false);
         let (x, y) = anchor_point(bbox);
-        let at = [x / size.width.max(1) as f32, y / size.height.max(1) as f32];
-        self.blur != Blur::Nobody && of_class && !self.open.iter().any(|corners| polygon_contains(corners, at))
+        let at = [x / size.width.max(1) as f32, y / size.height.max(1) as f32].map(f64::from);
+        self.blur != Blur::Nobody && of_class && !self.open.iter().any(|corners| is_inside(at, corners))
     }
 
     /// What of an object is blurred.
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
     use crate::{
         config::plan::ZonePoint,
-        detect::Detection,
+        detect::{Detection, watch::Sight},
         media::rgb::tests::frame,
         time::MediaTime,
         track::{Track, TrackId},
@@ -132,6 +133,7 @@ mod tests {
         };
         Tracked {
             frame: frame(SIZE, |x, y| [(x * 31 % 251) as u8, (y * 17 % 241) as u8, ((x + y) % 2 * 255) as u8]),
+            sight: Sight::default(),
             detections: vec![detection(SEEN, 1), detection(CAR, 0)],
             tracks: vec![lost],
         }
