@@ -67,6 +67,7 @@ fn run(folder: &Path) {
             track::build(&TrackSettings::default(), info.fps.expect("scenes have a rate"), TrackIds::default())
         }),
         camera: None,
+        analyze: pipeline::AnalyzePart::default(),
         records: Box::new(move |stream, _| {
             let name = ["crossing", "hidden"][stream.index()];
             let events = JsonlEvents::create(&folder.join(format!("scene_{name}.events.jsonl")))?;

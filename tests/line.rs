@@ -236,6 +236,7 @@ impl Bench {
             embed: None,
             tracker: Box::new(|_, _| Box::new(SameTrack)),
             camera: None,
+            analyze: pipeline::AnalyzePart::default(),
             records: Box::new(move |stream, _| {
                 let gate = gates.lock().unwrap()[stream.index()].take();
                 let fails_at = self.fails_at[stream.index()];

@@ -1,6 +1,6 @@
 //! Plan -> line -> exit code: what `run` and `process` share.
 
-use super::{Session, logging::LogArgs, progress::Progress, redraw, signals, table};
+use super::{Session, analysis, logging::LogArgs, progress::Progress, redraw, signals, table};
 use crate::{
     config::{
         Checked,
@@ -89,14 +89,20 @@ fn parts(plan: &Arc<Plan>, refined: &RefinedShelf) -> anyhow::Result<(Parts, Vec
     }
     let classes: Arc<[String]> = detector.classes().into();
     let settings = plan.track.clone();
+    let log = analysis::open_log(plan)?;
+    let first_tracks = analysis::first_tracks(plan, log.as_ref());
     let parts = Parts {
         feeds: plan.streams.iter().enumerate().map(|(index, stream)| feed(index, stream)).collect(),
         names: plan.streams.iter().map(|stream| stream.name.clone()).collect(),
         detector,
         max_batch: plan.detect.max_batch,
         embed,
-        // A recording is a world of its own: its ids begin at 1 whatever else is processed beside it.
-        tracker: Box::new(move |_, info| track::build(&settings, info.fps.unwrap_or(DEFAULT_FPS), TrackIds::default())),
+        // A recording is a world of its own: its ids begin at 1, or where its log says, whatever is processed beside it.
+        tracker: Box::new(move |stream, info| {
+            let ids = TrackIds::starting_at(first_tracks[stream.index()]);
+            track::build(&settings, info.fps.unwrap_or(DEFAULT_FPS), ids)
+        }),
+        analyze: analysis::part(plan, &models, log.as_ref()),
         camera: camera(plan.camera_motion),
         records: records(Arc::clone(plan), refined.clone()),
         video: plan.output.video.then(|| video(Arc::clone(plan), classes)),

@@ -1,7 +1,8 @@
 //! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
 
 use crate::{
-    detect::nms::Scope, geometry::BBox, preprocess::camera_motion::CameraMotion, track::settings::TrackSettings,
+    analyze::Anchor, detect::nms::Scope, geometry::BBox, preprocess::camera_motion::CameraMotion,
+    track::settings::TrackSettings,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -18,6 +19,8 @@ pub struct Plan {
     pub track: TrackSettings,
     /// Whether the camera's motion is measured.
     pub camera_motion: CameraMotion,
+    /// Events and their log.
+    pub events: EventsPlan,
     /// Files written for each stream.
     pub output: OutputPlan,
     /// Interfaces for operators; `None` where nothing is to listen.
@@ -68,6 +71,8 @@ pub struct StreamPlan {
     pub repeat: u32,
     /// Zones drawn on the overlay.
     pub zones: Vec<ZonePlan>,
+    /// Lines at which crossings are counted.
+    pub lines: Vec<LinePlan>,
 }
 
 /// A named polygon.
@@ -77,9 +82,48 @@ pub struct ZonePlan {
     pub name: String,
     /// At least three corners.
     pub polygon: Vec<ZonePoint>,
+    /// A track that stays this long is told of.
+    pub dwell: Option<Duration>,
+    /// More tracks than this are told of.
+    pub max_occupancy: Option<u32>,
 }
 
-/// A corner of a zone.
+/// A named line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinePlan {
+    /// Unique within its stream.
+    pub name: String,
+    /// Where it begins.
+    pub from: ZonePoint,
+    /// Where it ends, elsewhere.
+    pub to: ZonePoint,
+}
+
+/// Events and their log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventsPlan {
+    /// The log, if one is kept.
+    pub log: Option<LogPlan>,
+    /// Least time between two updates of a track; `None` sends none.
+    pub updates: Option<Duration>,
+    /// Time between two counts; `None` sends none.
+    pub counts: Option<Duration>,
+    /// Which point of a box stands for it.
+    pub anchor: Anchor,
+}
+
+/// The log of events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogPlan {
+    /// Its file.
+    pub path: PathBuf,
+    /// Events older than this are discarded.
+    pub keep: Duration,
+    /// Most bytes on the disk.
+    pub max_bytes: u64,
+}
+
+/// A corner of a zone, an end of a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ZonePoint {
     /// Share of the picture's width, 0..=1.

@@ -4,7 +4,11 @@
 //! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
-use super::{raw_api::Api, raw_track::Track};
+use super::{
+    raw_api::Api,
+    raw_events::{Events, Line},
+    raw_track::Track,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,6 +30,8 @@ pub struct Raw {
     pub embed: Embed,
     /// How objects are followed. Each algorithm has defaults of its own; those given here are eyeline's.
     pub track: Track,
+    /// What is told of tracks, zones and lines, and what keeps it.
+    pub events: Events,
     /// What is written.
     pub output: Output,
     /// HTTP interface, its page, and RTSP restreaming.
@@ -57,6 +63,9 @@ pub struct Stream {
     /// Named areas of the picture, drawn on the overlay.
     #[schemars(length(max = 64))]
     pub zones: Vec<Zone>,
+    /// Directed lines at which crossings are counted.
+    #[schemars(length(max = 64))]
+    pub lines: Vec<Line>,
 }
 
 /// A named area of the picture.
@@ -71,6 +80,14 @@ pub struct Zone {
     /// not cross.
     #[schemars(length(min = 3, max = 256), extend("examples" = [[[0.1, 0.6], [0.5, 0.5], [0.9, 0.6], [0.9, 0.95], [0.1, 0.95]]]))]
     pub polygon: Vec<Point>,
+    /// Tell of a track that stays this long (zone.dwelled).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Span", extend("x-duration" = ["1s", "24h"], "examples" = ["30s"]))]
+    pub dwell: Option<Span>,
+    /// Tell when more tracks than this are in it (zone.crowded).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 0, max = 10_000), extend("examples" = [10]))]
+    pub max_occupancy: Option<u32>,
 }
 
 /// A point of the picture: [x, y] as shares of its width and height.
@@ -229,6 +246,7 @@ impl Default for Raw {
             detect: Detect::default(),
             embed: Embed::On(Embedder::default()),
             track: Track::default(),
+            events: Events::default(),
             output: Output::default(),
             api: Api::default(),
             runtime: Runtime::default(),
@@ -238,7 +256,7 @@ impl Default for Raw {
 
 impl Default for Stream {
     fn default() -> Self {
-        Self { name: None, file: String::new(), repeat: 1, zones: Vec::new() }
+        Self { name: None, file: String::new(), repeat: 1, zones: Vec::new(), lines: Vec::new() }
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::{
     check::Host,
+    events::lines,
     fault::{Fault, KeyPath},
-    plan::{StreamPlan, ZonePlan, ZonePoint},
+    plan::{LinePlan, StreamPlan, ZonePlan, ZonePoint},
     raw::{Stream, Zone},
+    span,
 };
 use crate::geometry::{PolygonFault, polygon_fault};
 use std::{
@@ -30,6 +32,7 @@ pub(super) fn streams(
     for (index, stream) in raw.iter().enumerate() {
         let path = path.index(index);
         let zones = zones(&stream.zones, &path.key("zones"), faults);
+        let lines = lines(&stream.lines, &path.key("lines"), faults);
         if stream.file.is_empty() {
             continue; // reported already
         }
@@ -40,7 +43,13 @@ pub(super) fn streams(
             Err(problem) => unusable.push(Fault::new(path.key("file"), problem)),
             Ok(videos) => {
                 let is_itself = matches!(&*videos, [video] if *video == Path::new(&stream.file));
-                found.extend(videos.into_iter().map(|video| Found { stream, video, is_itself, zones: zones.clone() }));
+                found.extend(videos.into_iter().map(|video| Found {
+                    stream,
+                    video,
+                    is_itself,
+                    zones: zones.clone(),
+                    lines: lines.clone(),
+                }));
             }
         }
     }
@@ -54,6 +63,7 @@ pub(super) fn streams(
         file: found.video,
         repeat: found.stream.repeat,
         zones: found.zones,
+        lines: found.lines,
     };
     (found.into_iter().zip(names).map(plan).collect(), unusable)
 }
@@ -65,6 +75,7 @@ struct Found<'a> {
     /// Whether `file` names this very video rather than a folder or a glob.
     is_itself: bool,
     zones: Vec<ZonePlan>,
+    lines: Vec<LinePlan>,
 }
 
 /// A name for each: the given one; given and stem where one `file` gives several; else the stem. Where several would be
@@ -174,5 +185,10 @@ fn polygon_problem(zone: &Zone) -> Option<(String, Option<String>)> {
 
 fn zone_plan(zone: &Zone) -> ZonePlan {
     let point = |[x, y]: [f64; 2]| ZonePoint { x_norm: x as f32, y_norm: y as f32 };
-    ZonePlan { name: zone.name.clone(), polygon: zone.polygon.iter().map(|corner| point(corner.0)).collect() }
+    ZonePlan {
+        name: zone.name.clone(),
+        polygon: zone.polygon.iter().map(|corner| point(corner.0)).collect(),
+        dwell: zone.dwell.as_ref().and_then(|dwell| span::parse(&dwell.0)),
+        max_occupancy: zone.max_occupancy,
+    }
 }

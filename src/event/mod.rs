@@ -13,7 +13,7 @@ pub use kinds::{
     AreaCount, Counts, Direction, EventBox, LineCount, ModelRef, PathPoint, StreamEnd, TrackEnd, TrackEnded, TrackSeen,
     What,
 };
-pub use timestamp::Timestamp;
+pub use timestamp::{NoTimestamp, Timestamp};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -15,7 +15,13 @@ pub use feed::Feed;
 pub use shutdown::Faults;
 pub use stages::{BuildCamera, BuildTracker, OpenRecorders};
 
-use crate::{analyze::lifecycle::Lifecycle, detect::Detector, embed::Embedder, frame::StreamId};
+use crate::{
+    analyze::{AnalysisSettings, StreamAnalysis},
+    detect::Detector,
+    embed::Embedder,
+    event::Keep,
+    frame::StreamId,
+};
 use crossbeam_channel::bounded;
 use flow::EndReason;
 use inbox::Inbox;
@@ -51,10 +57,33 @@ pub struct Parts {
     pub tracker: BuildTracker,
     /// Makes what measures the motion of a stream's camera, if that is wanted.
     pub camera: Option<BuildCamera>,
+    /// What is told of each stream.
+    pub analyze: AnalyzePart,
     /// Opens a stream's event and result files.
     pub records: OpenRecorders,
     /// Opens a stream's video, if videos are wanted.
     pub video: Option<OpenRecorders>,
+}
+
+/// What is told of the streams.
+#[derive(Default)]
+pub struct AnalyzePart {
+    /// One a stream; streams beyond, and names and classes everywhere, are filled in by the line.
+    pub streams: Vec<AnalysisSettings>,
+    /// Keeps every event, if any.
+    pub log: Option<Box<dyn Keep>>,
+}
+
+impl AnalyzePart {
+    /// The analysis of each stream.
+    fn build(&mut self, names: &[String], classes: &Arc<[String]>) -> Vec<StreamAnalysis> {
+        let mut settings = std::mem::take(&mut self.streams).into_iter();
+        let analysis = |name: &String| {
+            let settings = settings.next().unwrap_or_default();
+            StreamAnalysis::new(AnalysisSettings { stream: name.clone(), classes: Arc::clone(classes), ..settings })
+        };
+        names.iter().map(analysis).collect()
+    }
 }
 
 /// The embedder and which detections it sees.
@@ -81,7 +110,8 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     let streams = parts.feeds.len();
     let (stats, faults) = (Arc::new(Stats::new(streams)), Faults::new(streams));
     let classes: Arc<[String]> = parts.detector.classes().into();
-    let lifecycles = parts.names.iter().map(|name| Lifecycle::new(name, Arc::clone(&classes))).collect();
+    let mut analyze = parts.analyze;
+    let streams_analysis = analyze.build(&parts.names, &classes);
     let mut line = Threads { faults: faults.clone(), stats: Arc::clone(&stats), started: Vec::new() };
 
     let inbox = line.sources(parts.feeds, parts.max_batch)?;
@@ -102,7 +132,7 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     }
     let track = TrackStage::new(parts.tracker, parts.camera, streams, &stats);
     line.stage(Stretch::Track, track, embedded.into_iter(), Outlet::Next(to_analyze))?;
-    let analyze = AnalyzeStage { lifecycles, stats: Arc::clone(&stats) };
+    let analyze = AnalyzeStage { streams: streams_analysis, log: analyze.log, stats: Arc::clone(&stats) };
     line.stage(Stretch::Analyze, analyze, tracked.into_iter(), Outlet::Next(to_record))?;
     let record = RecordStage::new(Stretch::Record, parts.records, streams, &faults, &stats);
     match parts.video {

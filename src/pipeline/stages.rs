@@ -7,9 +7,10 @@ use super::{
     stats::{Stats, Stretch},
 };
 use crate::{
-    analyze::lifecycle::Lifecycle,
+    analyze::StreamAnalysis,
     detect::{Detection, Detector},
     embed::{Crop, Embedder, Embedding},
+    event::Keep,
     frame::{Frame, StreamId},
     preprocess::camera_motion::MeasureCamera,
     sink::{Recorder, SinkError},
@@ -186,7 +187,9 @@ impl Stage for TrackStage {
 
 /// Makes events of tracks.
 pub(super) struct AnalyzeStage {
-    pub lifecycles: Vec<Lifecycle>,
+    pub streams: Vec<StreamAnalysis>,
+    /// Keeps every event, if any; then it has the event before anything behind sees it.
+    pub log: Option<Box<dyn Keep>>,
     pub stats: Arc<Stats>,
 }
 
@@ -197,15 +200,18 @@ impl Stage for AnalyzeStage {
     fn process(&mut self, flow: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
         let began = Instant::now();
         let stream = flow.stream();
-        let lifecycle = &mut self.lifecycles[stream.index()];
+        let analysis = &mut self.streams[stream.index()];
         let mut events = Vec::new();
         match &flow {
-            Flow::Data(tracked) => lifecycle.frame(&tracked.frame.meta, &tracked.tracks, &mut events),
-            Flow::Epoch { info, .. } => lifecycle.begin(info, &mut events),
-            Flow::EndOfStream { reason, .. } => lifecycle.end(*reason, &mut events),
+            Flow::Data(tracked) => analysis.frame(&tracked.frame.meta, &tracked.tracks, &mut events),
+            Flow::Epoch { info, .. } => analysis.begin(info, &mut events),
+            Flow::EndOfStream { reason, .. } => analysis.end(*reason, &mut events),
+        }
+        if let Some(log) = &mut self.log {
+            log.keep(&events);
         }
         let counters = self.stats.stream(stream);
-        counters.tracks.store(lifecycle.started(), Ordering::Relaxed);
+        counters.tracks.store(analysis.started(), Ordering::Relaxed);
         counters.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         if let Flow::Data(tracked) = &flow {
             counters.record(Stretch::Analyze, &tracked.frame.meta, began.elapsed());

@@ -68,6 +68,11 @@ pub struct TrackId(pub u64);
 pub struct TrackIds(Arc<AtomicU64>);
 
 impl TrackIds {
+    /// Ids from `first`, at least 1: an earlier run may have told of those before.
+    pub fn starting_at(first: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(first.max(1) - 1)))
+    }
+
     /// The next unused id.
     pub fn next_id(&self) -> TrackId {
         TrackId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
