@@ -4,10 +4,12 @@
 //! After a change that is meant to change it: `EYELINE_BLESS=1 cargo test --test golden_scene`, and read the difference.
 
 use eyeline::{
+    analyze::AnalysisSettings,
+    config::plan::StreamPlan,
     detect::{Detection, scripted::ScriptedDetector},
     frame::{FrameMeta, ImageSize, StreamId},
     geometry::BBox,
-    pipeline::{self, Feed, Parts},
+    pipeline::{self, Feed, Lifetime, Parts, Roster},
     sink::{Recorder, jsonl::JsonlEvents, mot::MotFile},
     source::synthetic::{Scene, SyntheticOpener},
     track::{self, TrackIds, settings::TrackSettings},
@@ -56,7 +58,10 @@ fn run(folder: &Path) {
     };
     let parts = Parts {
         feeds: played.clone().into_iter().enumerate().map(opener).collect(),
-        names: vec!["crossing".to_owned(), "hidden".to_owned()],
+        roster: Roster::new(["crossing", "hidden"].map(|name| StreamPlan::recording(name, "scene"))),
+        cameras: Vec::new(),
+        lifetime: Lifetime::Streams,
+        max_wait: Duration::ZERO,
         detector: Box::new(ScriptedDetector::new(
             &["person"],
             Box::new(move |meta| detections(&played[meta.stream.index()], meta)),
@@ -67,7 +72,7 @@ fn run(folder: &Path) {
             track::build(&TrackSettings::default(), info.fps.expect("scenes have a rate"), TrackIds::default())
         }),
         camera: None,
-        analyze: pipeline::AnalyzePart::default(),
+        analyze: Box::new(AnalysisSettings::of),
         records: Box::new(move |stream, _| {
             let name = ["crossing", "hidden"][stream.index()];
             let events = JsonlEvents::create(&folder.join(format!("scene_{name}.events.jsonl")))?;

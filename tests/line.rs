@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use eyeline::{
+    analyze::AnalysisSettings,
+    config::plan::StreamPlan,
     detect::{ClassId, Detection, Detector, InferError},
     frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
     geometry::BBox,
     pipeline::{
-        self, Feed, Parts, Running,
+        self, Feed, Lifetime, Parts, Roster, Running,
         flow::{Analyzed, EndReason, Flow},
     },
     sink::{Recorder, SinkError},
@@ -191,6 +193,7 @@ impl Recorder for Keep {
             Flow::Epoch { .. } => {
                 self.seen.epochs.fetch_add(1, Ordering::SeqCst);
             }
+            Flow::Turn { .. } => {}
             Flow::EndOfStream { reason, .. } => *self.seen.end.lock().unwrap() = Some(*reason),
         }
         Ok(())
@@ -229,14 +232,17 @@ impl Bench {
         let feed = |script: Script| Feed { stream: script.stream, opener: Box::new(script) };
         let gates = Mutex::new(std::mem::take(&mut self.gates));
         let parts = Parts {
-            names: (0..self.scripts.len()).map(|i| format!("s{i}")).collect(),
+            roster: Roster::new((0..self.scripts.len()).map(|i| StreamPlan::recording(&format!("s{i}"), "x.mp4"))),
+            cameras: Vec::new(),
+            lifetime: Lifetime::Streams,
+            max_wait: Duration::ZERO,
             feeds: self.scripts.into_iter().map(feed).collect(),
             detector: Box::new(self.detector),
             max_batch: self.max_batch,
             embed: None,
             tracker: Box::new(|_, _| Box::new(SameTrack)),
             camera: None,
-            analyze: pipeline::AnalyzePart::default(),
+            analyze: Box::new(AnalysisSettings::of),
             records: Box::new(move |stream, _| {
                 let gate = gates.lock().unwrap()[stream.index()].take();
                 let fails_at = self.fails_at[stream.index()];

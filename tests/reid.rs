@@ -4,6 +4,7 @@
 mod inference;
 
 use eyeline::{
+    config::plan::EmbedPlan,
     detect::ClassId,
     embed::{self, Embedding},
     frame::Frame,
@@ -32,7 +33,7 @@ fn crops() -> Vec<Crop> {
     text.lines().skip(1).map(crop).collect()
 }
 
-fn embeddings(crops: &[Crop]) -> Vec<Embedding> {
+fn embeddings(crops: &[Crop], plan: &EmbedPlan) -> Vec<Embedding> {
     let mut numbers: Vec<usize> = crops.iter().map(|crop| crop.frame - 1).collect();
     numbers.sort_unstable();
     numbers.dedup();
@@ -40,7 +41,7 @@ fn embeddings(crops: &[Crop]) -> Vec<Embedding> {
     let cut = |crop: &Crop| embed::Crop { frame: &frames[&(crop.frame - 1)], bbox: crop.bbox, class: ClassId(0) };
     let cut: Vec<_> = crops.iter().map(cut).collect();
     let mut out = Vec::new();
-    embed::torch::open(&embed_plan(), &[]).unwrap().0.embed(&cut, &mut out).unwrap();
+    embed::torch::open(plan, &[]).unwrap().0.embed(&cut, &mut out).unwrap();
     out.into_iter().map(|embedding| embedding.expect("every crop has pixels")).collect()
 }
 
@@ -90,8 +91,20 @@ mod eval_data {
     #[ignore = "needs EYELINE_EVAL_DATA"]
     fn mobilenetv2_tells_people_apart_as_its_note_says() {
         let crops = crops();
-        let (rank_1, mean_precision, area) = measure(&crops, &embeddings(&crops));
+        let (rank_1, mean_precision, area) = measure(&crops, &embeddings(&crops, &embed_plan()));
         println!("rank-1 {rank_1:.3}, mAP {mean_precision:.3}, AUC {area:.3}");
         assert!(rank_1 >= 0.48 && mean_precision >= 0.43 && area >= 0.87);
+    }
+
+    #[test]
+    #[ignore = "needs EYELINE_EVAL_DATA"]
+    fn osnet_tells_people_apart_better() {
+        let crops = crops();
+        let data = PathBuf::from(env::var("EYELINE_EVAL_DATA").unwrap());
+        let model = data.join("weights/osnet_x0_25_msmt17.onnx").to_str().unwrap().to_owned();
+        let plan = EmbedPlan { model, ..embed_plan() };
+        let (rank_1, mean_precision, area) = measure(&crops, &embeddings(&crops, &plan));
+        println!("OSNet: rank-1 {rank_1:.3}, mAP {mean_precision:.3}, AUC {area:.3}");
+        assert!(rank_1 >= 0.51 && mean_precision >= 0.49 && area >= 0.92);
     }
 }

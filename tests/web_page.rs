@@ -197,7 +197,7 @@ fn a_camera_is_added_watched_lost_found_paused_and_removed() {
 
     browser.open("about:blank");
     while cameras.line.is_watched("Car park") {
-        thread::yield_now();
+        thread::sleep(FRAME_INTERVAL);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Zones: who is in, since when, and whether it is too many. Pure: points and media time in, what happened out.
 
-use crate::track::TrackId;
+use crate::{config::plan::ZonePlan, track::TrackId};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -21,6 +21,14 @@ pub struct AreaRule {
     pub dwell: Option<Duration>,
     /// More tracks than this are a crowd.
     pub max_occupancy: Option<u32>,
+}
+
+impl From<&ZonePlan> for AreaRule {
+    fn from(plan: &ZonePlan) -> Self {
+        let ZonePlan { name, polygon, dwell, max_occupancy } = plan;
+        let corners = polygon.iter().map(|corner| [corner.x_norm, corner.y_norm]).collect();
+        Self { name: name.clone(), corners, dwell: *dwell, max_occupancy: *max_occupancy }
+    }
 }
 
 /// What happened in a zone.
@@ -89,9 +97,19 @@ impl Area {
         }
     }
 
+    /// The same zone with another shape or other limits: who is in it stays until seen outside.
+    pub fn with_rule(self, rule: AreaRule) -> Self {
+        Self { rule, ..self }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.rule.name
+    }
+
+    /// Tracks in it, by ascending id.
+    pub fn tracks(&self) -> Vec<TrackId> {
+        self.inside.iter().copied().collect()
     }
 
     /// Most tracks it should hold.

@@ -71,6 +71,11 @@ impl Lifecycle {
         Some(What::TrackStarted { seen: seen.clone(), reidentified_from: None })
     }
 
+    /// An open track when it was last seen.
+    pub fn last_of(&self, track: TrackId) -> Option<&Track> {
+        self.open.get(&track).map(|open| &open.last)
+    }
+
     /// A track is gone; gives it if it was open.
     pub fn end(&mut self, track: TrackId) -> Option<Open> {
         self.open.remove(&track)

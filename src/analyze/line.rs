@@ -1,6 +1,6 @@
 //! Directed lines: who crossed, which way. Pure: points in, crossings out.
 
-use crate::{event::Direction, track::TrackId};
+use crate::{config::plan::LinePlan, event::Direction, track::TrackId};
 use std::collections::BTreeMap;
 
 /// Frames in a row a track must be seen on the other side before it has crossed: a box that trembles on the line has not.
@@ -16,6 +16,13 @@ pub struct LineRule {
     pub from: [f32; 2],
     /// Where it ends.
     pub to: [f32; 2],
+}
+
+impl From<&LinePlan> for LineRule {
+    fn from(plan: &LinePlan) -> Self {
+        let [from, to] = [plan.from, plan.to].map(|point| [point.x_norm, point.y_norm]);
+        Self { name: plan.name.clone(), from, to }
+    }
 }
 
 /// One line at work.
@@ -52,6 +59,11 @@ impl Line {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.rule.name
+    }
+
+    /// Where it is.
+    pub const fn rule(&self) -> &LineRule {
+        &self.rule
     }
 
     /// A track is seen with its anchor at `point`, which trembles by `slack` (share of the picture): nearer to the line than

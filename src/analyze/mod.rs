@@ -1,7 +1,7 @@
 //! Events from tracks: beginnings and ends, zones, lines, counts. Knows neither pixels nor where events go.
 //!
 //! `StreamAnalysis` is what the line calls, one a stream; behind it `lifecycle` remembers the open tracks, `area` and `line`
-//! watch one zone and one line each, `counts` sums up.
+//! watch one zone and one line each, `counts` sums up, `teller` makes the events.
 
 pub mod area;
 mod counts;
@@ -10,9 +10,10 @@ pub mod line;
 mod teller;
 
 use crate::{
-    event::{AreaCount, Counts, Event, ModelRef, TrackEnd, What, state::Totals},
+    config::plan::{LinePlan, StreamPlan, ZonePlan},
+    event::{AreaCount, Counts, Event, ModelRef, TrackEnd, TrackSeen, What, state::Totals},
     frame::FrameMeta,
-    pipeline::flow::EndReason,
+    pipeline::flow::{EndReason, Turn},
     source::SourceInfo,
     track::{Track, TrackId, TrackState},
 };
@@ -33,6 +34,8 @@ pub struct AnalysisSettings {
     pub stream: String,
     /// Class names of the detector.
     pub classes: Arc<[String]>,
+    /// Whether its events have a wall-clock time: a recording's have none.
+    pub is_live: bool,
     /// The networks, told when the stream starts.
     pub models: Vec<ModelRef>,
     /// Zones.
@@ -49,6 +52,19 @@ pub struct AnalysisSettings {
     pub first_sequence: u64,
     /// What was counted before.
     pub totals: Totals,
+}
+
+impl AnalysisSettings {
+    /// What a stream's plan says of it; everything else at its default.
+    pub fn of(plan: &StreamPlan) -> Self {
+        Self {
+            stream: plan.name.clone(),
+            is_live: plan.live.is_some(),
+            areas: plan.zones.iter().map(AreaRule::from).collect(),
+            lines: plan.lines.iter().map(LineRule::from).collect(),
+            ..Self::default()
+        }
+    }
 }
 
 /// The point of a box that zones and lines look at.
@@ -86,16 +102,16 @@ pub struct StreamAnalysis {
 impl StreamAnalysis {
     /// The analysis that `settings` ask for.
     pub fn new(settings: AnalysisSettings) -> Self {
-        let AnalysisSettings { stream, classes, models, areas, lines, anchor, updates, counts, .. } = settings;
-        let has_places = !(areas.is_empty() && lines.is_empty());
+        let teller = Teller::new(&settings);
+        let AnalysisSettings { areas, lines, anchor, updates, counts, .. } = settings;
         Self {
-            teller: Teller::new(stream, classes, models, settings.first_sequence),
+            teller,
             lifecycle: Lifecycle::new(updates),
             areas: areas.into_iter().map(Area::new).collect(),
             lines: lines.into_iter().map(Line::new).collect(),
             line_counts: LineCounts::new(settings.totals),
             anchor,
-            counts: counts.filter(|_| has_places),
+            counts,
             counting_since: None,
             began: false,
         }
@@ -138,9 +154,46 @@ impl StreamAnalysis {
         self.count(now, events);
     }
 
-    /// Something happened to the stream or its scene that no track did.
+    /// Something happened to the scene that no track did, in the frame taken in last.
     pub fn note(&mut self, what: What, events: &mut Vec<Event>) {
         self.teller.tell(what, events);
+    }
+
+    /// A turn in the stream's life.
+    pub fn turn(&mut self, turn: &Turn, events: &mut Vec<Event>) {
+        self.teller.between_frames();
+        match turn {
+            Turn::Lost { cause } => self.teller.tell(What::StreamLost { reason: cause.to_string() }, events),
+            Turn::Recovered { outage } => {
+                let outage_seconds = millis(outage.as_secs_f64());
+                self.teller.tell(What::StreamRecovered { outage_seconds }, events);
+            }
+            Turn::Changed { plan } => self.change(&plan.zones, &plan.lines, events),
+            Turn::Paused | Turn::Resumed => {}
+        }
+    }
+
+    /// Zones and lines are others from here on. Who is in a zone that goes leaves it; a zone that stays under its name keeps
+    /// who is in it, whatever its shape is now, until they are seen elsewhere. Totals go on by name.
+    fn change(&mut self, zones: &[ZonePlan], lines: &[LinePlan], events: &mut Vec<Event>) {
+        let rules: Vec<AreaRule> = zones.iter().map(AreaRule::from).collect();
+        let is_kept = |area: &Area| rules.iter().any(|rule| rule.name == area.name());
+        for index in (0..self.areas.len()).filter(|&index| !is_kept(&self.areas[index])).collect::<Vec<_>>() {
+            for track in self.areas[index].tracks() {
+                self.leave(index, track, events);
+            }
+        }
+        let mut before = std::mem::take(&mut self.areas);
+        for rule in rules {
+            let same = before.iter().position(|area| area.name() == rule.name);
+            let area = same.map(|index| before.swap_remove(index).with_rule(rule.clone()));
+            self.areas.push(area.unwrap_or_else(|| Area::new(rule)));
+        }
+        let mut before = std::mem::take(&mut self.lines);
+        for rule in lines.iter().map(LineRule::from) {
+            let same = before.iter().position(|line| *line.rule() == rule);
+            self.lines.push(same.map_or_else(|| Line::new(rule), |index| before.swap_remove(index)));
+        }
     }
 
     /// The stream ends, and every open track with it. Says nothing of a stream that never started.
@@ -188,18 +241,19 @@ impl StreamAnalysis {
 
     fn end_track(&mut self, track: TrackId, reason: TrackEnd, events: &mut Vec<Event>) {
         self.lines.iter_mut().for_each(|line| line.end(track));
+        (0..self.areas.len()).for_each(|index| self.leave(index, track, events));
         let Some(open) = self.lifecycle.end(track) else { return };
-        let mut seen = self.teller.seen(&open.last);
-        for index in 0..self.areas.len() {
-            let news = self.areas[index].end(track);
-            if let Some(AreaNews::Left(seconds)) = news {
-                seen.zones = self.zones_of(track);
-                let (zone, occupancy) = (self.areas[index].name().to_owned(), self.areas[index].occupancy());
-                let left = What::ZoneLeft { seen: seen.clone(), zone, occupancy, dwell_seconds: millis(seconds) };
-                self.teller.tell(left, events);
-            }
-        }
+        let seen = self.teller.seen(&open.last);
         self.teller.tell(What::TrackEnded(open.ended(seen, reason)), events);
+    }
+
+    /// A track is in zone `index` no more, whether or not it was seen to go.
+    fn leave(&mut self, index: usize, track: TrackId, events: &mut Vec<Event>) {
+        let Some(AreaNews::Left(seconds)) = self.areas[index].end(track) else { return };
+        let Some(last) = self.lifecycle.last_of(track) else { return };
+        let seen = TrackSeen { zones: self.zones_of(track), ..self.teller.seen(last) };
+        let (zone, occupancy) = (self.areas[index].name().to_owned(), self.areas[index].occupancy());
+        self.teller.tell(What::ZoneLeft { seen, zone, occupancy, dwell_seconds: millis(seconds) }, events);
     }
 
     fn zones_of(&self, track: TrackId) -> Vec<String> {
@@ -216,6 +270,9 @@ impl StreamAnalysis {
 
     fn tell_counts(&mut self, now: f64, events: &mut Vec<Event>) {
         let (Some(_), Some(since)) = (self.counts, self.counting_since.replace(now)) else { return };
+        if self.areas.is_empty() && self.lines.is_empty() {
+            return;
+        }
         let zone = |area: &mut Area| {
             let counted = area.take_counted();
             AreaCount {

@@ -1,15 +1,15 @@
 //! Puts what happened into events: numbers them, dates them, names classes.
 
-use super::round_to;
+use super::{AnalysisSettings, round_to};
 use crate::{
-    event::{Clock, Event, EventBox, ModelRef, TrackSeen, What},
+    event::{Clock, Event, EventBox, ModelRef, Timestamp, TrackSeen, What},
     frame::{FrameMeta, ImageSize},
     pipeline::flow::EndReason,
     source::SourceInfo,
     time::MediaTime,
     track::Track,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 /// Tells one stream's events.
 #[derive(Debug)]
@@ -21,22 +21,23 @@ pub(super) struct Teller {
     /// Frames so far, and what is known of the last.
     frames: u64,
     latest: MediaTime,
-    captured: Option<std::time::SystemTime>,
+    /// Wall-clock time of what is told now, and where it comes from; a recording has none.
+    captured: Option<(Timestamp, Clock)>,
     size: ImageSize,
     /// Seconds of the stream before this epoch, in which media time begins anew.
     before_epoch: f64,
 }
 
 impl Teller {
-    pub fn new(stream: String, classes: Arc<[String]>, models: Vec<ModelRef>, first_sequence: u64) -> Self {
+    pub fn new(settings: &AnalysisSettings) -> Self {
         Self {
-            stream,
-            classes,
-            models,
-            sequence: first_sequence,
+            stream: settings.stream.clone(),
+            classes: Arc::clone(&settings.classes),
+            models: settings.models.clone(),
+            sequence: settings.first_sequence,
             frames: 0,
             latest: MediaTime::default(),
-            captured: None,
+            captured: settings.is_live.then(now_arrived),
             size: ImageSize { width: 0, height: 0 },
             before_epoch: 0.0,
         }
@@ -52,7 +53,13 @@ impl Teller {
     /// What follows happens in this frame.
     pub fn frame(&mut self, meta: &FrameMeta) {
         (self.frames, self.latest) = (meta.seq + 1, meta.pts);
-        (self.captured, self.size) = (meta.captured, meta.size);
+        self.size = meta.size;
+        self.captured = self.captured.map(|_| captured(meta));
+    }
+
+    /// What follows happens now, in no frame.
+    pub fn between_frames(&mut self) {
+        self.captured = self.captured.map(|_| now_arrived());
     }
 
     /// Seconds of the stream, over all its epochs: for how long things last.
@@ -99,10 +106,25 @@ impl Teller {
             sequence: self.sequence,
             frame: self.frames.saturating_sub(1),
             time_seconds: self.latest.as_secs_f64(),
-            captured_at: self.captured.map(Into::into),
-            clock: if self.captured.is_some() { Clock::Rtcp } else { Clock::File },
+            captured_at: self.captured.map(|(at, _)| at),
+            clock: self.captured.map_or(Clock::File, |(_, clock)| clock),
             what,
         });
         self.sequence += 1;
+    }
+}
+
+fn now_arrived() -> (Timestamp, Clock) {
+    (Timestamp::from(SystemTime::now()), Clock::Arrival)
+}
+
+/// When a live frame was captured: by the camera's sender reports, else when it arrived.
+fn captured(meta: &FrameMeta) -> (Timestamp, Clock) {
+    match meta.captured {
+        Some(at) => (Timestamp::from(at), Clock::Rtcp),
+        None => {
+            let now = SystemTime::now();
+            (Timestamp::from(now.checked_sub(meta.arrived.elapsed()).unwrap_or(now)), Clock::Arrival)
+        }
     }
 }

@@ -1,14 +1,15 @@
 //! What is told of the streams of a plan, and the log that keeps it.
 
 use crate::{
-    analyze::{AnalysisSettings, area::AreaRule, line::LineRule},
-    config::plan::{LinePlan, LogPlan, Plan, StreamPlan, ZonePlan, ZonePoint},
+    analyze::AnalysisSettings,
+    config::plan::{EventsPlan, LogPlan, Plan, StreamPlan},
     event::{
-        Keep, ModelRef,
+        ModelRef,
         log::{EventLog, LogError, LogSettings},
     },
-    pipeline::AnalyzePart,
+    pipeline::BuildAnalysis,
     sink::summary::ModelCard,
+    track::TrackIds,
 };
 
 /// Opens the event log a plan asks for.
@@ -17,42 +18,33 @@ pub(super) fn open_log(plan: &Plan) -> Result<Option<EventLog>, LogError> {
     EventLog::open(LogSettings { keep: *keep, max_bytes: *max_bytes, ..LogSettings::at(path) }).map(Some)
 }
 
-/// The first track id of each stream: behind those an earlier run told of.
-pub(super) fn first_tracks(plan: &Plan, log: Option<&EventLog>) -> Vec<u64> {
-    plan.streams.iter().map(|stream| log.map_or(1, |log| log.next_track(&stream.name))).collect()
-}
-
 /// What is told of each stream: its zones and lines, from where its log stands.
-pub(super) fn part(plan: &Plan, models: &[ModelCard], log: Option<&EventLog>) -> AnalyzePart {
+pub(super) fn build(events: EventsPlan, models: &[ModelCard], log: Option<EventLog>) -> BuildAnalysis {
     let model = |card: &ModelCard| ModelRef { name: card.name.clone(), sha256: card.sha256.clone() };
-    let settings = |stream: &StreamPlan| AnalysisSettings {
-        models: models.iter().map(model).collect(),
-        areas: stream.zones.iter().map(area).collect(),
-        lines: stream.lines.iter().map(line).collect(),
-        anchor: plan.events.anchor,
-        updates: plan.events.updates,
-        counts: plan.events.counts,
-        first_sequence: log.map_or(0, |log| log.next_sequence(&stream.name)),
-        totals: log.map(|log| log.totals(&stream.name)).unwrap_or_default(),
-        ..AnalysisSettings::default()
-    };
-    let streams = plan.streams.iter().map(settings).collect();
-    AnalyzePart { streams, log: log.map(|log| Box::new(log.clone()) as Box<dyn Keep>) }
+    let models: Vec<ModelRef> = models.iter().map(model).collect();
+    Box::new(move |plan| {
+        let resumed = log.as_ref().map(|log| log.resume(&plan.name)).unwrap_or_default();
+        AnalysisSettings {
+            models: models.clone(),
+            anchor: events.anchor,
+            updates: events.updates,
+            counts: events.counts,
+            first_sequence: resumed.next_sequence,
+            totals: resumed.totals,
+            ..AnalysisSettings::of(plan)
+        }
+    })
 }
 
-fn area(zone: &ZonePlan) -> AreaRule {
-    AreaRule {
-        name: zone.name.clone(),
-        corners: zone.polygon.iter().map(point).collect(),
-        dwell: zone.dwell,
-        max_occupancy: zone.max_occupancy,
+/// Track ids of a stream, none of which was told of before.
+///
+/// A recording is a world of its own: its ids begin at 1, or where its log says, whatever is processed beside it. Live
+/// streams share theirs.
+pub(super) fn track_ids(log: Option<EventLog>) -> impl Fn(&StreamPlan) -> TrackIds + Send {
+    let shared = TrackIds::starting_at(log.as_ref().map_or(1, EventLog::next_track_of_all));
+    move |plan| match (&plan.live, &log) {
+        (Some(_), _) => shared.clone(),
+        (None, Some(log)) => TrackIds::starting_at(log.next_track(&plan.name)),
+        (None, None) => TrackIds::default(),
     }
-}
-
-fn line(line: &LinePlan) -> LineRule {
-    LineRule { name: line.name.clone(), from: point(&line.from), to: point(&line.to) }
-}
-
-const fn point(point: &ZonePoint) -> [f32; 2] {
-    [point.x_norm, point.y_norm]
 }

@@ -27,7 +27,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Look into an event log
 ///
-/// Reads the log of a finished run or of one that is going on (`events.log` of its pipeline file).
+/// Reads the log of a finished run or of one that is going on: events.sqlite in its output folder, unless `events.log` of its
+/// pipeline file says otherwise.
 #[derive(Args, Debug)]
 pub struct EventsArgs {
     #[command(subcommand)]
@@ -45,7 +46,7 @@ enum Command {
 #[derive(Args, Debug)]
 struct Which {
     /// The log
-    #[arg(long, value_name = "FILE", default_value = "events.db")]
+    #[arg(long, value_name = "FILE", default_value = "out/events.sqlite")]
     log: PathBuf,
     /// Not before this time (2026-03-01T08:30:00Z) or this long ago (1h30m)
     #[arg(long, value_name = "TIME", value_parser = time)]

@@ -1,46 +1,85 @@
 //! Plan -> line -> exit code: what `run` and `process` share.
 
-use super::{Session, analysis, logging::LogArgs, progress::Progress, redraw, signals, table};
+use super::{
+    Session, analysis,
+    delivery::Delivery,
+    logging::LogArgs,
+    operate::{Desks, OperatedLine},
+    progress::Progress,
+    redraw, reload, signals, table,
+};
 use crate::{
     config::{
         Checked,
         plan::{Plan, StreamPlan},
     },
     detect, embed,
+    event::log::EventLog,
     frame::StreamId,
-    pipeline::{self, BuildCamera, EmbedPart, Feed, OpenRecorders, Parts, Running},
+    pipeline::{
+        self, BuildCamera, BuildTracker, Camera, EmbedPart, Feed, Lifetime, OpenRecorders, Parts, Roster, Running,
+    },
     preprocess::{
         camera_motion::{CameraMotion, MeasureCamera},
         flow::FlowCamera,
     },
+    serve::{self, Served, operate::Operate},
     sink::{
         Recorder,
-        jsonl::JsonlEvents,
+        jsonl::{JsonlEvents, SharedEvents},
+        logged::LoggedEvents,
         mot::MotFile,
         overlay::OverlaySettings,
         refined::{RefinedShelf, RefinedTracks},
         summary::{ModelCard, Summary},
         video::AnnotatedVideo,
     },
-    source::gst::FileOpener,
+    source::{OpenSource, gst::FileOpener, gst_camera::CameraOpener, paced::PacedOpener},
     torch::runtime,
-    track::{self, TrackIds},
+    track::{self, TrackIds, settings::TrackSettings},
 };
 use anyhow::Context;
-use std::{collections::BTreeMap, fs, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 /// How often progress is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// What a command asks for beside the plan.
+#[derive(Clone, Debug, Default)]
+pub struct Extras {
+    /// One file for the events of all streams, in place of one each.
+    pub events: Option<PathBuf>,
+    /// The pipeline file, to be read again when it changes.
+    pub file: Option<PathBuf>,
+}
+
 /// Runs what was checked to its end and says what came of it.
-pub fn execute(checked: Checked, session: &Session) -> anyhow::Result<ExitCode> {
+pub fn execute(checked: Checked, session: &Session, extras: &Extras) -> anyhow::Result<ExitCode> {
     let plan = Arc::new(checked.plan);
-    let Started { running, models, refined, classes } = start(&plan)?;
+    make_output_folder(&plan)?;
+    let delivery = Delivery::start(&plan)?;
+    let (Started { running, models, refined, classes }, desks) =
+        launch(&plan, extras, delivery.as_ref().map(Delivery::log))?;
     signals::stop_on_signal(running.faults.clone())?;
+    let is_live = plan.api.is_some() || plan.streams.iter().any(|stream| stream.live.is_some());
+    let _served = serve(&plan, &running, desks)?;
+    if let Some(file) = extras.file.clone().filter(|_| is_live) {
+        reload::watch_file(file, Arc::clone(&plan), running.control.clone())?;
+    }
     let names = plan.streams.iter().map(|stream| stream.name.clone()).collect();
     let mut progress = Progress::new(names, session.bars.clone(), &session.log);
     let finished = running.wait(LOOK_INTERVAL, plan.runtime.shutdown, |stats| progress.look(stats));
     progress.finish();
+    if let Some(delivery) = delivery {
+        delivery.finish(plan.runtime.shutdown);
+    }
     if finished && plan.output.refine && plan.output.video {
         redraw(&plan, &running, &refined, &classes, &session.log);
     }
@@ -67,18 +106,40 @@ pub struct Started {
 ///
 /// Errors: the output folder cannot be made, a model cannot be loaded; nothing is running then.
 pub fn start(plan: &Arc<Plan>) -> anyhow::Result<Started> {
-    fs::create_dir_all(&plan.output.dir)
-        .with_context(|| format!("{}: cannot be created; choose another --out", plan.output.dir.display()))?;
+    launch(plan, &Extras::default(), None).map(|(started, _)| started)
+}
+
+/// Starts the line with everything around it; `log` gets the events too.
+fn launch(plan: &Arc<Plan>, extras: &Extras, log: Option<EventLog>) -> anyhow::Result<(Started, Desks)> {
+    make_output_folder(plan)?;
     runtime::set_threads(plan.runtime.threads);
+    runtime::set_placement(plan.runtime.device, plan.runtime.precision)?;
     let refined = RefinedShelf::default();
-    let (parts, models) = parts(plan, &refined)?;
+    let (parts, models, desks) = parts(plan, &refined, extras, log)?;
     let classes: Arc<[String]> = parts.detector.classes().into();
     let running = pipeline::start(parts).context("cannot start the threads of the line")?;
-    Ok(Started { running, models, refined, classes })
+    Ok((Started { running, models, refined, classes }, desks))
+}
+
+fn make_output_folder(plan: &Plan) -> anyhow::Result<()> {
+    fs::create_dir_all(&plan.output.dir)
+        .with_context(|| format!("{}: cannot be created; choose another --out", plan.output.dir.display()))
+}
+
+/// Serves the interfaces that operators reach the line by, where the plan asks for some.
+fn serve(plan: &Plan, running: &Running, desks: Desks) -> anyhow::Result<Option<Served>> {
+    let Some(api) = &plan.api else { return Ok(None) };
+    let operated: Arc<dyn Operate> = Arc::new(OperatedLine::new(running.control.clone(), desks, plan.runtime.shutdown));
+    Ok(Some(serve::open(api, &operated)?))
 }
 
 /// Opens the models and says how everything else is opened.
-fn parts(plan: &Arc<Plan>, refined: &RefinedShelf) -> anyhow::Result<(Parts, Vec<ModelCard>)> {
+fn parts(
+    plan: &Arc<Plan>,
+    refined: &RefinedShelf,
+    extras: &Extras,
+    log: Option<EventLog>,
+) -> anyhow::Result<(Parts, Vec<ModelCard>, Desks)> {
     let (detector, card) = detect::torch::open(&plan.detect)?;
     let mut models = vec![card];
     let mut embed = None;
@@ -88,52 +149,102 @@ fn parts(plan: &Arc<Plan>, refined: &RefinedShelf) -> anyhow::Result<(Parts, Vec
         embed = Some(EmbedPart { embedder, min_score: wanted.min_score, max_batch: wanted.max_batch });
     }
     let classes: Arc<[String]> = detector.classes().into();
+    let roster = Roster::new(plan.streams.iter().cloned());
+    let desks = Desks::start(Arc::clone(&classes), plan).context("cannot start the thread that draws live views")?;
+    let events = extras.events.as_deref().map(SharedEvents::create).transpose()?;
     let settings = plan.track.clone();
-    let log = analysis::open_log(plan)?;
-    let first_tracks = analysis::first_tracks(plan, log.as_ref());
     let parts = Parts {
-        feeds: plan.streams.iter().enumerate().map(|(index, stream)| feed(index, stream)).collect(),
-        names: plan.streams.iter().map(|stream| stream.name.clone()).collect(),
+        feeds: numbered(plan)
+            .filter(|(_, stream)| stream.live.is_none())
+            .map(|(id, stream)| feed(id, stream))
+            .collect(),
+        cameras: numbered(plan).filter_map(|(id, stream)| camera(id, stream)).collect(),
+        lifetime: if plan.api.is_some() { Lifetime::Operated } else { Lifetime::Streams },
+        roster: roster.clone(),
         detector,
         max_batch: plan.detect.max_batch,
+        max_wait: plan.runtime.max_wait,
         embed,
-        // A recording is a world of its own: its ids begin at 1, or where its log says, whatever is processed beside it.
-        tracker: Box::new(move |stream, info| {
-            let ids = TrackIds::starting_at(first_tracks[stream.index()]);
-            track::build(&settings, info.fps.unwrap_or(DEFAULT_FPS), ids)
-        }),
-        analyze: analysis::part(plan, &models, log.as_ref()),
-        camera: camera(plan.camera_motion),
-        records: records(Arc::clone(plan), refined.clone()),
-        video: plan.output.video.then(|| video(Arc::clone(plan), classes)),
+        tracker: tracker(settings, roster.clone(), log.clone()),
+        camera: camera_motion(plan.camera_motion),
+        analyze: analysis::build(plan.events.clone(), &models, log.clone()),
+        records: records(Arc::clone(plan), roster.clone(), refined.clone(), desks.clone(), events, log),
+        video: plan.output.video.then(|| video(Arc::clone(plan), roster, classes)),
     };
-    Ok((parts, models))
+    Ok((parts, models, desks))
 }
 
 /// Assumed where a container does not say; the tracker's noise weights are per nominal frame.
 const DEFAULT_FPS: f64 = 25.0;
 
-fn feed(index: usize, stream: &StreamPlan) -> Feed {
-    let stream_id = StreamId(index as u16);
+fn numbered(plan: &Plan) -> impl Iterator<Item = (StreamId, &StreamPlan)> {
+    plan.streams.iter().enumerate().map(|(index, stream)| (StreamId(index as u16), stream))
+}
+
+fn feed(stream_id: StreamId, stream: &StreamPlan) -> Feed {
     let opener = FileOpener { repeat: stream.repeat, ..FileOpener::new(&stream.file, stream_id) };
     Feed { stream: stream_id, opener: Box::new(opener) }
 }
 
-fn camera(mode: CameraMotion) -> Option<BuildCamera> {
+fn camera(stream_id: StreamId, stream: &StreamPlan) -> Option<Camera> {
+    let live = stream.live.clone()?;
+    Some(Camera { stream: stream_id, opener: live_opener(stream_id, stream), live })
+}
+
+/// How a live stream is opened.
+pub fn live_opener(stream_id: StreamId, stream: &StreamPlan) -> Box<dyn OpenSource> {
+    let live = stream.live.as_ref();
+    match live.and_then(|live| live.camera.clone().zip(Some(live.connect_timeout))) {
+        Some((plan, connect_timeout)) => Box::new(CameraOpener { plan, stream: stream_id, connect_timeout }),
+        None => {
+            // Over and over: at 25 frames a second a video of one frame would last five years.
+            let opener = FileOpener { repeat: u32::MAX, ..FileOpener::new(&stream.file, stream_id) };
+            Box::new(PacedOpener(opener))
+        }
+    }
+}
+
+fn tracker(settings: TrackSettings, roster: Roster, log: Option<EventLog>) -> BuildTracker {
+    let ids_of = analysis::track_ids(log);
+    Box::new(move |stream, info| {
+        let ids = roster.get(stream).map(|plan| ids_of(&plan)).unwrap_or_default();
+        track::build(&settings, info.fps.unwrap_or(DEFAULT_FPS), ids)
+    })
+}
+
+fn camera_motion(mode: CameraMotion) -> Option<BuildCamera> {
     let build = move |_| Box::new(FlowCamera::new(mode)) as Box<dyn MeasureCamera>;
     (mode != CameraMotion::Off).then(|| Box::new(build) as BuildCamera)
 }
 
-fn records(plan: Arc<Plan>, refined: RefinedShelf) -> OpenRecorders {
-    Box::new(move |stream, info| {
-        let dir = plan.output.dir.join(&plan.streams[stream.index()].name);
-        let mut records: Vec<Box<dyn Recorder>> = vec![
-            Box::new(JsonlEvents::create(&dir.join("events.jsonl"))?),
-            Box::new(MotFile::tracks(&dir.join(if plan.output.refine { "tracks.online.txt" } else { "tracks.txt" }))?),
-        ];
+fn records(
+    plan: Arc<Plan>,
+    roster: Roster,
+    refined: RefinedShelf,
+    desks: Desks,
+    events: Option<SharedEvents>,
+    log: Option<EventLog>,
+) -> OpenRecorders {
+    Box::new(move |id, info| {
+        let Some(stream) = roster.get(id) else { return Ok(Vec::new()) };
+        let dir = plan.output.dir.join(&stream.name);
+        let mut records: Vec<Box<dyn Recorder>> = match &events {
+            Some(shared) => vec![Box::new(shared.clone())],
+            None => vec![Box::new(JsonlEvents::create(&dir.join("events.jsonl"))?)],
+        };
+        records.push(desks.teller(id, &stream));
+        if let Some(log) = &log {
+            records.push(Box::new(LoggedEvents::new(log.clone())));
+        }
+        // What a camera shows has no end; its events are kept, its boxes are not.
+        if stream.live.is_some() {
+            return Ok(records);
+        }
+        let tracks = if plan.output.refine { "tracks.online.txt" } else { "tracks.txt" };
+        records.push(Box::new(MotFile::tracks(&dir.join(tracks))?));
         if plan.output.refine {
-            let fps = info.fps.unwrap_or(DEFAULT_FPS);
-            records.push(Box::new(RefinedTracks::create(&dir.join("tracks.txt"), stream, fps, &plan.track, &refined)?));
+            let fps = info.and_then(|info| info.fps).unwrap_or(DEFAULT_FPS);
+            records.push(Box::new(RefinedTracks::create(&dir.join("tracks.txt"), id, fps, &plan.track, &refined)?));
         }
         if plan.output.detections {
             records.push(Box::new(MotFile::detections(&dir.join("detections.txt"))?));
@@ -142,9 +253,10 @@ fn records(plan: Arc<Plan>, refined: RefinedShelf) -> OpenRecorders {
     })
 }
 
-fn video(plan: Arc<Plan>, classes: Arc<[String]>) -> OpenRecorders {
+fn video(plan: Arc<Plan>, roster: Roster, classes: Arc<[String]>) -> OpenRecorders {
     Box::new(move |stream, info| {
-        let stream = &plan.streams[stream.index()];
+        let recorded = roster.get(stream).filter(|stream| stream.live.is_none());
+        let (Some(stream), Some(info)) = (recorded, info) else { return Ok(Vec::new()) };
         let path = plan.output.dir.join(&stream.name).join("annotated.mp4");
         let video = AnnotatedVideo::create(&path, info, Arc::clone(&classes), &stream.zones, plan.output.trail)?;
         Ok(vec![Box::new(video) as Box<dyn Recorder>])
@@ -178,13 +290,14 @@ fn report(plan: &Plan, running: &Running, models: &[ModelCard], finished: bool, 
     let mut summaries = Vec::with_capacity(plan.streams.len());
     for (index, stream) in plan.streams.iter().enumerate() {
         let id = StreamId(index as u16);
-        let mut summary = Summary::measured(&running.stats, id, &stream.name, &stream.file);
+        let mut summary = Summary::measured(&running.stats, id, &stream.name, Path::new(&stream.address()));
         summary.models = models.to_vec();
         summary.versions = versions.clone();
         summary.fault = running.fault_of(id);
         summary.result = running.result_of(id).as_str();
         let dir = plan.output.dir.join(&stream.name);
-        if dir.is_dir()
+        if stream.live.is_none()
+            && dir.is_dir()
             && let Err(fault) = summary.write(&dir.join("summary.json"))
         {
             summary.fault.get_or_insert(fault.to_string());

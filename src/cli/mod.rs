@@ -14,9 +14,13 @@ mod track;
 mod tune;
 
 #[cfg(feature = "line")]
+mod delivery;
+#[cfg(feature = "line")]
 pub mod execute;
 #[cfg(feature = "line")]
 mod models;
+#[cfg(feature = "line")]
+mod operate;
 #[cfg(feature = "line")]
 mod process;
 #[cfg(feature = "line")]
@@ -24,22 +28,27 @@ mod progress;
 #[cfg(feature = "line")]
 mod redraw;
 #[cfg(feature = "line")]
+mod reload;
+#[cfg(feature = "line")]
 mod run;
 #[cfg(feature = "line")]
 mod signals;
 #[cfg(feature = "line")]
 mod table;
+#[cfg(feature = "line")]
+mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use indicatif::MultiProgress;
 use logging::LogArgs;
 use std::{io, process::ExitCode};
 
-/// Real-time video analytics: detects objects in recordings, keeps each one's identity, and tells what happened.
+/// Real-time video analytics: detects objects in cameras and recordings, keeps each one's identity, and tells what happened.
 #[derive(Parser)]
 #[command(name = "eyeline", version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "Examples:
   eyeline process gate.mp4                 people, cars, … of one video; results under out/gate/
+  eyeline watch rtsp://10.0.0.5/stream1    a camera; it is connected again whenever it is lost
   eyeline run pipelines/demo.yml           what a pipeline file describes
   eyeline process --help                   more of each")]
 struct Cli {
@@ -53,6 +62,8 @@ struct Cli {
 enum Command {
     #[cfg(feature = "line")]
     Process(process::ProcessArgs),
+    #[cfg(feature = "line")]
+    Watch(watch::WatchArgs),
     #[cfg(feature = "line")]
     Run(run::RunArgs),
     #[cfg(feature = "line")]
@@ -84,6 +95,8 @@ pub fn main() -> ExitCode {
     let done = match command {
         #[cfg(feature = "line")]
         Command::Process(args) => process::run(&args, &session),
+        #[cfg(feature = "line")]
+        Command::Watch(args) => watch::run(&args, &session),
         #[cfg(feature = "line")]
         Command::Run(args) => run::run(&args, &session),
         #[cfg(feature = "line")]

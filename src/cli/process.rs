@@ -1,11 +1,15 @@
 //! `eyeline process VIDEO...`: the short form for recordings. Fills in the same `Raw` a YAML file would, so that the same
 //! checks speak.
 
-use super::{Session, execute};
+use super::{
+    Session,
+    execute::{self, Extras},
+};
 use crate::config::{
     self,
     host::ThisMachine,
-    raw::{Embed, Embedder, InputPx, Off, Raw, Stream, Threads},
+    raw::{Embed, Embedder, InputPx, Off, Raw, Stream},
+    raw_runtime::Threads,
 };
 use crate::{preprocess::camera_motion::CameraMotion, track::settings::Algorithm};
 use clap::Args;
@@ -67,6 +71,12 @@ pub struct ProcessArgs {
     /// libtorch's threads; by default one a core
     #[arg(long, value_name = "N")]
     threads: Option<u32>,
+    /// Where networks run: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", hide_short_help = true)]
+    device: Option<String>,
+    /// Floats networks compute in; auto takes bf16 where the CPU has it in hardware, fp16 on a GPU
+    #[arg(long, value_name = "FLOATS", value_parser = ["auto", "fp32", "bf16", "fp16"], hide_short_help = true)]
+    precision: Option<String>,
 }
 
 impl ProcessArgs {
@@ -88,6 +98,8 @@ impl ProcessArgs {
         raw.track.algorithm = self.tracker.clone().unwrap_or(raw.track.algorithm);
         raw.track.camera_motion = self.camera_motion.clone().unwrap_or(raw.track.camera_motion);
         raw.runtime.threads = self.threads.map_or(raw.runtime.threads, Threads::Count);
+        raw.runtime.device = self.device.clone().unwrap_or(raw.runtime.device);
+        raw.runtime.precision = self.precision.clone().unwrap_or(raw.runtime.precision);
         raw.output.dir.clone_from(&self.out);
         raw.output.video = !self.no_video;
         raw.output.detections = self.detections;
@@ -99,7 +111,7 @@ impl ProcessArgs {
 /// Checks the arguments and runs them.
 pub fn run(args: &ProcessArgs, session: &Session) -> anyhow::Result<ExitCode> {
     match config::check::plan(&args.raw(), &ThisMachine) {
-        Ok(checked) => execute::execute(checked, session),
+        Ok(checked) => execute::execute(checked, session, &Extras::default()),
         Err(faults) => {
             for fault in &faults.0 {
                 eprintln!("eyeline: {fault}");

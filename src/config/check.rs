@@ -4,13 +4,15 @@ use super::{
     api::api,
     conform::conform,
     env::Lookup,
-    events::events,
+    events::{default_log, events},
     fault::{Fault, Faults, KeyPath},
     models::{Classes, Models, NO_EMBEDDER},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
-    raw::{Detect, Embed, InputPx, Output, Raw, Runtime, Span, Suppress, Threads},
+    raw::{Detect, Embed, InputPx, Output, Raw, Span, Suppress},
+    raw_runtime::{Runtime, Threads},
     raw_track::{KnobValue, Track},
     schema::schema,
+    sinks::{Known, sinks},
     span,
     streams::streams,
 };
@@ -35,6 +37,12 @@ pub trait Host {
     fn is_file(&self, path: &Path) -> bool;
     /// Number of CPUs this process may use, >= 1.
     fn cpus(&self) -> usize;
+    /// Whether a file that holds a secret or a certificate can be read and has a sensible length.
+    ///
+    /// Errors: why not, naming the file and nothing of what it holds.
+    fn secret_file(&self, path: &Path) -> Result<(), String> {
+        Err(format!("{}: no such file", path.display()))
+    }
     /// An environment variable.
     fn variable(&self, name: &str) -> Option<String>;
 }
@@ -68,7 +76,7 @@ pub(super) fn plan_of_tree(mut tree: Value, variables: Option<Lookup<'_>>, host:
         faults.push(Fault::new(KeyPath::root(), error.to_string()));
         Raw::default()
     });
-    let (checked, meant) = meaning(&raw, host);
+    let (checked, meant) = meaning(&raw, host, &faults);
     faults.extend(meant);
     if !faults.is_empty() || checked.plan.streams.is_empty() {
         faults.extend(checked.unusable.iter().cloned());
@@ -76,24 +84,35 @@ pub(super) fn plan_of_tree(mut tree: Value, variables: Option<Lookup<'_>>, host:
     if faults.is_empty() { Ok(checked) } else { Err(Faults(faults)) }
 }
 
-/// The plan and everything that is wrong with it. Where `raw` lacks something, that was reported before.
-fn meaning(raw: &Raw, host: &dyn Host) -> (Checked, Vec<Fault>) {
+/// The plan and everything that is wrong with it beyond what was `reported`. Where `raw` lacks something, that was reported
+/// before.
+fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Fault>) {
     let mut faults = Vec::new();
     let root = KeyPath::root();
-    let (streams, unusable) = streams(&raw.streams, &root.key("streams"), host, &mut faults);
+    let (streams, unusable) = streams(&raw.streams, &root.key("streams"), host, reported, &mut faults);
     let mut models = Models { host, faults: &mut faults };
     let classes = models.detector(&raw.detect, &root.key("detect"));
+    models.stream_classes(&raw.streams, &raw.detect, classes, &root.key("streams"));
     models.embedder(&raw.embed, classes, &root.key("embed"));
     let track = track(&raw.track, classes, &root.key("track"), &mut faults);
+    if raw.runtime.device == "cpu" && raw.runtime.precision == "fp16" {
+        let problem = "fp16 needs a GPU; expected auto, fp32 or bf16 on the cpu";
+        faults.push(Fault::new(root.key("runtime").key("precision"), problem));
+    }
+    let known = Known { streams: &streams, classes, host };
+    let sinks = sinks(&raw.sinks, &root.key("sinks"), &known, &mut faults);
+    let (output, api) = (output(&raw.output), api(&raw.api, &root.key("api"), host, &mut faults));
+    let log = default_log(&streams, &sinks, api.as_ref(), &output);
     let plan = Plan {
         streams,
         detect: detect(&raw.detect),
         embed: embed(&raw.embed),
         track,
         camera_motion: camera_motion(&raw.track),
-        events: events(&raw.events),
-        output: output(&raw.output),
-        api: api(&raw.api, &root.key("api"), host, &mut faults),
+        events: events(&raw.events, log),
+        output,
+        sinks,
+        api,
         runtime: runtime(&raw.runtime, host),
     };
     (Checked { plan, unusable }, faults)
@@ -180,11 +199,15 @@ fn runtime(raw: &Runtime, host: &dyn Host) -> RuntimePlan {
             Threads::Auto(_) => host.cpus().max(1),
             Threads::Count(count) => count as usize,
         },
+        // Words that are none were reported with the schema's.
+        device: raw.device.parse().unwrap_or_default(),
+        precision: raw.precision.parse().unwrap_or_default(),
+        max_wait: duration(&raw.max_wait),
         shutdown: duration(&raw.shutdown),
     }
 }
 
 /// The duration that `raw` says. What says none was reported with the schema's other words and never comes here.
-fn duration(raw: &Span) -> Duration {
+pub(super) fn duration(raw: &Span) -> Duration {
     span::parse(&raw.0).unwrap_or_default()
 }

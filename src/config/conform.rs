@@ -80,6 +80,9 @@ impl Walk<'_> {
 
     fn scalar(&mut self, value: &mut Value, schema: &Value, path: &KeyPath) -> bool {
         let written = value.clone();
+        if schema["x-secret"] == true {
+            return self.secret(value, schema, path);
+        }
         if let Err(problems) = self.expand(value, schema) {
             self.faults.extend(problems.into_iter().map(|problem| Fault::new(path.clone(), problem)));
             return false;
@@ -89,10 +92,30 @@ impl Walk<'_> {
         }
         let problem = match &written {
             Value::Null => format!("no value, expected {}", expected(schema)),
+            // What may be a password is not repeated.
+            _ if schema["writeOnly"] == true => format!("***, expected {}", expected(schema)),
             _ => format!("{}, expected {}", shortened(&written.to_string()), expected(schema)),
         };
-        self.faults.push(Fault::new(path.clone(), problem).with_hint(value_hint(&written, schema)));
+        let hint = if schema["writeOnly"] == true { None } else { value_hint(&written, schema) };
+        self.faults.push(Fault::new(path.clone(), problem).with_hint(hint));
         false
+    }
+
+    /// Checks a secret, of which no message says anything. In a file it must be a variable.
+    fn secret(&mut self, value: &mut Value, schema: &Value, path: &KeyPath) -> bool {
+        let is_written_out = |text: &str| !text.is_empty() && !text.contains("${");
+        let problems = match &*value {
+            Value::String(text) if self.variables.is_some() && is_written_out(text) => {
+                let instead = "a secret does not belong in this file; write a variable, ${NAME}, or name a file";
+                Err(vec![instead.to_owned()])
+            }
+            Value::String(_) => self.expand(value, schema),
+            _ => Err(vec!["not text, expected a variable, ${NAME}".to_owned()]),
+        };
+        let sound = problems.is_ok();
+        let problems = problems.err().into_iter().flatten();
+        self.faults.extend(problems.map(|problem| Fault::new(path.clone(), problem)));
+        sound
     }
 
     /// Puts variables in; what is no text by the schema is then read as YAML would read it.

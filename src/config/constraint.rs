@@ -7,13 +7,14 @@ use std::{ops::RangeInclusive, time::Duration};
 /// Every word of JSON Schema that `accepts` and `conform` heed, or that restricts nothing. A test holds the schema to it.
 /// `pattern` is heeded by editors only; `check` reports what it means in words.
 #[cfg(test)]
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 25] = [
     "$schema",
     "additionalProperties",
     "anyOf",
     "const",
     "default",
     "description",
+    "enum",
     "examples",
     "items",
     "maxItems",
@@ -29,7 +30,9 @@ const WORDS: [&str; 22] = [
     "required",
     "title",
     "type",
+    "writeOnly",
     "x-duration",
+    "x-secret",
 ];
 
 /// The alternatives of a node; the node itself if it has none.
@@ -49,7 +52,9 @@ pub(super) fn is(schema: &Value, type_name: &str) -> bool {
 pub(super) fn accepts(schema: &Value, value: &Value) -> bool {
     alternatives(schema).into_iter().any(|branch| {
         let as_const = branch.get("const").is_none_or(|only| only == value);
+        let among = branch.get("enum").and_then(Value::as_array).is_none_or(|words| words.contains(value));
         as_const
+            && among
             && match value {
                 Value::String(text) => is(branch, "string") && accepts_text(branch, text),
                 Value::Bool(_) => is(branch, "boolean"),
@@ -111,7 +116,8 @@ fn counted(count: u64, schema: &Value) -> String {
 /// What a node asks for: "a number 0..=1", "one of eyeline, bytetrack, ocsort, sort".
 pub(super) fn expected(schema: &Value) -> String {
     let consts = consts(schema);
-    let others = alternatives(schema).into_iter().filter(|branch| branch.get("const").is_none()).map(expected_kind);
+    let is_open = |branch: &&Value| branch.get("const").or_else(|| branch.get("enum")).is_none();
+    let others = alternatives(schema).into_iter().filter(is_open).map(expected_kind);
     let words = match consts.len() {
         0 => None,
         1 => consts.first().cloned(),
@@ -160,7 +166,10 @@ fn expected_text(schema: &Value) -> String {
 
 /// The words a node takes, as they are written in YAML.
 fn consts(schema: &Value) -> Vec<String> {
-    let words = alternatives(schema).into_iter().filter_map(|branch| branch.get("const"));
+    let enumerated = |branch: &'_ Value| branch.get("enum").and_then(Value::as_array).cloned().unwrap_or_default();
+    let words = alternatives(schema)
+        .into_iter()
+        .flat_map(|branch| branch.get("const").cloned().into_iter().chain(enumerated(branch)).collect::<Vec<_>>());
     words.map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned)).collect()
 }
 

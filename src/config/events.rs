@@ -1,25 +1,24 @@
 //! The events' part of a plan from that of a file.
 
 use super::{
-    fault::{Fault, KeyPath},
-    plan::{EventsPlan, LinePlan, LogPlan, ZonePoint},
+    plan::{ApiPlan, EventsPlan, LogPlan, OutputPlan, StreamPlan},
+    plan_sinks::SinksPlan,
     raw::Span,
-    raw_events::{Anchor, Events, Line},
+    raw_events::{Anchor, Events},
     span,
 };
 use std::{path::PathBuf, time::Duration};
 
-/// What `events` means. What is no duration was reported with the schema's other words.
-pub(super) fn events(raw: &Events) -> EventsPlan {
-    let duration = |text: &Span| span::parse(&text.0).unwrap_or_default();
-    let unless_zero = |text: &Span| Some(duration(text)).filter(|span| *span > Duration::ZERO);
-    let log = |path: &String| LogPlan {
-        path: PathBuf::from(path),
-        keep: duration(&raw.keep),
-        max_bytes: u64::from(raw.max_megabytes) << 20,
-    };
+/// The log's name in the output folder, where the file names none.
+const LOG_FILE: &str = "events.sqlite";
+
+/// What `events` means; `log` is where the log is if the file does not say it. What is no duration was reported with the
+/// schema's other words.
+pub(super) fn events(raw: &Events, log: Option<PathBuf>) -> EventsPlan {
+    let path = raw.log.as_ref().map(PathBuf::from).or(log);
+    let log = |path| LogPlan { path, keep: duration(&raw.keep), max_bytes: u64::from(raw.max_megabytes) << 20 };
     EventsPlan {
-        log: raw.log.as_ref().map(log),
+        log: path.map(log),
         updates: unless_zero(&raw.updates),
         counts: unless_zero(&raw.counts),
         anchor: match raw.anchor {
@@ -30,22 +29,22 @@ pub(super) fn events(raw: &Events) -> EventsPlan {
     }
 }
 
-/// What the lines of a stream mean.
-pub(super) fn lines(raw: &[Line], path: &KeyPath, faults: &mut Vec<Fault>) -> Vec<LinePlan> {
-    let mut plans = Vec::new();
-    for (index, line) in raw.iter().enumerate() {
-        let path = path.index(index);
-        let same_name = raw[..index].iter().position(|earlier| earlier.name == line.name && !line.name.is_empty());
-        if let Some(first) = same_name {
-            faults.push(Fault::new(path.key("name"), format!("{:?} is already the name of lines[{first}]", line.name)));
-        }
-        // Another number of points was reported already.
-        let [from, to] = *line.points.as_slice() else { continue };
-        if from == to {
-            faults.push(Fault::new(path.key("points"), "points 0 and 1 are the same point"));
-        }
-        let point = |[x, y]: [f64; 2]| ZonePoint { x_norm: x as f32, y_norm: y as f32 };
-        plans.push(LinePlan { name: line.name.clone(), from: point(from.0), to: point(to.0) });
-    }
-    plans
+/// Where the log is of a run whose file does not say it. Recordings that nobody follows have none: each run over them is a
+/// world of its own.
+pub(super) fn default_log(
+    streams: &[StreamPlan],
+    sinks: &SinksPlan,
+    api: Option<&ApiPlan>,
+    output: &OutputPlan,
+) -> Option<PathBuf> {
+    let is_live = streams.iter().any(|stream| stream.live.is_some());
+    (is_live || !sinks.sinks.is_empty() || api.is_some()).then(|| output.dir.join(LOG_FILE))
+}
+
+fn duration(text: &Span) -> Duration {
+    span::parse(&text.0).unwrap_or_default()
+}
+
+fn unless_zero(text: &Span) -> Option<Duration> {
+    Some(duration(text)).filter(|span| *span > Duration::ZERO)
 }

@@ -1,8 +1,10 @@
 //! The machine that a configuration is checked on: its files, CPUs and environment variables.
 
-use super::check::Host;
+use super::{check::Host, secret::MAX_SECRET_BYTES};
 use crate::source::inputs::expand;
 use std::{
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
     thread::available_parallelism,
 };
@@ -22,6 +24,19 @@ impl Host for ThisMachine {
 
     fn is_file(&self, path: &Path) -> bool {
         path.is_file()
+    }
+
+    fn secret_file(&self, path: &Path) -> Result<(), String> {
+        let mut content = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_end(&mut content));
+        match read {
+            Err(error) => Err(format!("{}: {error}", path.display())),
+            Ok(0) => Err(format!("{}: is empty", path.display())),
+            Ok(length) if length as u64 > MAX_SECRET_BYTES => {
+                Err(format!("{}: more than {MAX_SECRET_BYTES} bytes", path.display()))
+            }
+            Ok(_) => Ok(()),
+        }
     }
 
     fn cpus(&self) -> usize {

@@ -5,9 +5,11 @@
 //! `check::plan` and hear of the same faults in the same words.
 
 pub mod api;
+mod camera;
 pub mod check;
 mod conform;
 mod constraint;
+pub mod endpoint;
 pub mod env;
 mod events;
 pub mod fault;
@@ -17,16 +19,27 @@ mod locate;
 pub mod model_spec;
 mod models;
 pub mod part;
+mod places;
 pub mod plan;
+pub mod plan_events;
+pub mod plan_sinks;
 pub mod raw;
 pub mod raw_api;
+pub mod raw_camera;
 pub mod raw_events;
+pub mod raw_runtime;
+pub mod raw_sinks;
+mod raw_sinks_defaults;
 pub mod raw_track;
 pub mod reference;
+pub mod schedule;
 pub mod schema;
+pub mod secret;
+mod sinks;
 pub mod span;
 mod streams;
 pub mod suggest;
+pub mod template;
 pub mod yaml;
 pub mod zoo;
 

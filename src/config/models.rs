@@ -3,7 +3,7 @@
 use super::{
     check::Host,
     fault::{Fault, KeyPath},
-    raw::{Detect, Embed},
+    raw::{Detect, Embed, Stream},
     suggest::nearest,
     zoo::{Task, Zoo, ZooEntry},
 };
@@ -37,6 +37,21 @@ impl Models<'_> {
         }
         self.classes_of_keys(&raw.min_score_by_class, known, &path.key("min_score_by_class"));
         known
+    }
+
+    /// Checks the classes that streams report: known to the detector and among those it reports at all.
+    pub fn stream_classes(&mut self, streams: &[Stream], detect: &Detect, known: Option<Classes<'_>>, path: &KeyPath) {
+        for (index, stream) in streams.iter().enumerate() {
+            let path = path.index(index).key("classes");
+            for (index, class) in stream.classes.iter().enumerate() {
+                let fault = match known.map(|known| known.id(class)) {
+                    Some(Err(fault)) => Some(fault),
+                    _ if detect.classes.is_empty() || detect.classes.contains(class) => None,
+                    _ => Some(Fault::new(KeyPath::root(), format!("{class:?} is not among detect.classes"))),
+                };
+                self.faults.extend(fault.map(|fault| Fault { path: path.index(index), ..fault }));
+            }
+        }
     }
 
     /// Checks the embedders, also those of classes, among those that the detector knows.

@@ -1,10 +1,16 @@
 //! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
 
+pub use super::{
+    plan_events::{EventsPlan, LinePlan, LogPlan, ZonePlan, ZonePoint},
+    raw_camera::Transport,
+    secret::Secret,
+};
+use super::{plan_sinks::SinksPlan, schedule::Schedule};
 use crate::{
-    analyze::Anchor, detect::nms::Scope, geometry::BBox, preprocess::camera_motion::CameraMotion,
+    detect::nms::Scope, geometry::BBox, preprocess::camera_motion::CameraMotion, source::address::Address,
     track::settings::TrackSettings,
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// A whole run.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,13 +25,15 @@ pub struct Plan {
     pub track: TrackSettings,
     /// Whether the camera's motion is measured.
     pub camera_motion: CameraMotion,
-    /// Events and their log.
+    /// What is told of tracks, and what keeps it.
     pub events: EventsPlan,
     /// Files written for each stream.
     pub output: OutputPlan,
+    /// Where events are delivered to.
+    pub sinks: SinksPlan,
     /// Interfaces for operators; `None` where nothing is to listen.
     pub api: Option<ApiPlan>,
-    /// Threads and device.
+    /// Threads, device and precision.
     pub runtime: RuntimePlan,
 }
 
@@ -65,71 +73,90 @@ pub struct TlsFiles {
 pub struct StreamPlan {
     /// Unique name; also the folder its output goes to.
     pub name: String,
-    /// Video file.
+    /// Video file; empty where the stream is a camera.
     pub file: PathBuf,
     /// How many times the file is played, as one stream.
     pub repeat: u32,
+    /// How a live stream is played; `None` for a recording.
+    pub live: Option<LivePlan>,
+    /// Which detections count.
+    pub filter: FilterPlan,
     /// Zones drawn on the overlay.
     pub zones: Vec<ZonePlan>,
     /// Lines at which crossings are counted.
     pub lines: Vec<LinePlan>,
 }
 
-/// A named polygon.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ZonePlan {
-    /// Unique within its stream.
-    pub name: String,
-    /// At least three corners.
-    pub polygon: Vec<ZonePoint>,
-    /// A track that stays this long is told of.
-    pub dwell: Option<Duration>,
-    /// More tracks than this are told of.
-    pub max_occupancy: Option<u32>,
+impl StreamPlan {
+    /// A recording with every setting at its default.
+    pub fn recording(name: &str, file: impl Into<PathBuf>) -> Self {
+        let (live, filter, zones, lines) = (None, FilterPlan::default(), Vec::new(), Vec::new());
+        Self { name: name.to_owned(), file: file.into(), repeat: 1, live, filter, zones, lines }
+    }
+
+    /// Where its frames come from, without credentials.
+    pub fn address(&self) -> String {
+        let camera = self.live.as_ref().and_then(|live| live.camera.as_ref());
+        camera.map_or_else(|| self.file.display().to_string(), |camera| camera.address.to_string())
+    }
 }
 
-/// A named line.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LinePlan {
-    /// Unique within its stream.
-    pub name: String,
-    /// Where it begins.
-    pub from: ZonePoint,
-    /// Where it ends, elsewhere.
-    pub to: ZonePoint,
+/// Which detections of one stream count.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FilterPlan {
+    /// Class names to keep; empty keeps all.
+    pub classes: Vec<String>,
+    /// Detections below are dropped, 0..=1.
+    pub min_score: f32,
 }
 
-/// Events and their log.
+/// How a live stream is played.
 #[derive(Clone, Debug, PartialEq)]
-pub struct EventsPlan {
-    /// The log, if one is kept.
-    pub log: Option<LogPlan>,
-    /// Least time between two updates of a track; `None` sends none.
-    pub updates: Option<Duration>,
-    /// Time between two counts; `None` sends none.
-    pub counts: Option<Duration>,
-    /// Which point of a box stands for it.
-    pub anchor: Anchor,
+pub struct LivePlan {
+    /// The camera; `None` plays the stream's file over and over at its own speed.
+    pub camera: Option<CameraPlan>,
+    /// Whether it is connected from the start.
+    pub enabled: bool,
+    /// Most frames a second that are looked at.
+    pub max_fps: Option<f64>,
+    /// Weight of its share of the frames under overload, >= 1.
+    pub priority: u32,
+    /// When it is connected.
+    pub schedule: Schedule,
+    /// How long the first frame may take before a connection is given up.
+    pub connect_timeout: Duration,
+    /// How long frames may stay away before a connection is given up; `None` follows the frame rate.
+    pub stall_timeout: Option<Duration>,
+    /// Longest pause between two attempts to connect.
+    pub max_backoff: Duration,
 }
 
-/// The log of events.
+/// How a camera is reached.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LogPlan {
-    /// Its file.
-    pub path: PathBuf,
-    /// Events older than this are discarded.
-    pub keep: Duration,
-    /// Most bytes on the disk.
-    pub max_bytes: u64,
+pub struct CameraPlan {
+    /// Where it is; may hold a login of its own.
+    pub address: Address,
+    /// User to log in with; empty for none.
+    pub user: String,
+    /// Password to log in with.
+    pub password: Option<Secret>,
+    /// What RTSP carries the video in.
+    pub transport: Transport,
+    /// How long RTSP packets may wait for earlier ones.
+    pub jitter: Duration,
+    /// How a certificate is checked.
+    pub trust: Trust,
 }
 
-/// A corner of a zone, an end of a line.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ZonePoint {
-    /// Share of the picture's width, 0..=1.
-    pub x_norm: f32,
-    /// Share of the picture's height, 0..=1.
-    pub y_norm: f32,
+/// Which certificates of rtsps:// and https:// are good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Those that the system's authorities vouch for.
+    System,
+    /// Those that the authorities in this file (PEM) vouch for.
+    File(PathBuf),
+    /// All: whoever stands between can look and change.
+    Anything,
 }
 
 /// Detector settings.
@@ -190,11 +217,75 @@ pub struct OutputPlan {
     pub trail: Duration,
 }
 
+/// Where networks shall run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// On a GPU if there is one.
+    #[default]
+    Auto,
+    /// On the processor.
+    Cpu,
+    /// On the GPU with this number.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    /// `auto`, `cpu`, `cuda` (the first GPU) or `cuda:N`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text
+            .strip_prefix("cuda")
+            .map(|rest| rest.strip_prefix(':').unwrap_or(if rest.is_empty() { "0" } else { "" }));
+        match (text, number.map(str::parse)) {
+            ("auto", _) => Ok(Self::Auto),
+            ("cpu", _) => Ok(Self::Cpu),
+            (_, Some(Ok(number))) => Ok(Self::Cuda(number)),
+            _ => Err(format!("device {text:?}, expected auto, cpu, cuda or cuda:N")),
+        }
+    }
+}
+
+/// In which floats networks shall compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrecisionChoice {
+    /// Whatever the device does fast at no loss worth mentioning.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    Fp32,
+    /// Brain floats.
+    Bf16,
+    /// Half floats.
+    Fp16,
+}
+
+impl FromStr for PrecisionChoice {
+    type Err = String;
+
+    /// `auto`, `fp32`, `bf16` or `fp16`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "fp32" => Ok(Self::Fp32),
+            "bf16" => Ok(Self::Bf16),
+            "fp16" => Ok(Self::Fp16),
+            _ => Err(format!("precision {text:?}, expected auto, fp32, bf16 or fp16")),
+        }
+    }
+}
+
 /// Threads and device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuntimePlan {
     /// libtorch's intra-op threads, >= 1.
     pub threads: usize,
+    /// Where networks run.
+    pub device: DeviceChoice,
+    /// In which floats they compute.
+    pub precision: PrecisionChoice,
+    /// How long a live stream's frame may wait for those of others.
+    pub max_wait: Duration,
     /// How long an orderly shutdown may take before the process gives up.
     pub shutdown: Duration,
 }

@@ -4,14 +4,11 @@
 //! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
-use super::{
-    raw_api::Api,
-    raw_events::{Events, Line},
-    raw_track::Track,
-};
+pub use super::raw_events::{Events, Line, Zone};
+use super::{raw_api::Api, raw_camera::Camera, raw_runtime::Runtime, raw_sinks::Sinks, raw_track::Track};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// A pipeline: which streams to watch, how to find and follow objects in them, what to write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,19 +31,22 @@ pub struct Raw {
     pub events: Events,
     /// What is written.
     pub output: Output,
+    /// Where events are delivered to. Each sink follows the event log with a position of its own, so that one that is
+    /// down gets everything later and holds nobody up.
+    pub sinks: Sinks,
     /// HTTP interface, its page, and RTSP restreaming.
     pub api: Api,
-    /// Threads and shutdown.
+    /// Threads, device, precision and shutdown.
     pub runtime: Runtime,
 }
 
 /// One stream, or one for each video when `file` names a folder or a glob.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "stream", extend("required" = ["file"]))]
+#[schemars(title = "stream")]
 pub struct Stream {
-    /// Name of the stream and of its output folder. Default: the file's name without its extension. Where `file` gives
-    /// several videos, they are called NAME-STEM.
+    /// Name of the stream and of its output folder. Default: the file's name without its extension, or the camera's host
+    /// and path. Where `file` gives several videos, they are called NAME-STEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -55,11 +55,38 @@ pub struct Stream {
     )]
     pub name: Option<String>,
     /// Video file, folder of videos or glob such as recordings/*.mp4; relative to the working directory.
+    #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(length(min = 1), extend("examples" = ["recording.mp4"]))]
     pub file: String,
+    /// Address of a camera in place of `file`: rtsp://, rtsps://, http:// or https:// (MJPEG, HLS), or a device such as
+    /// /dev/video0. User and password belong under `camera`.
+    pub url: Address,
     /// How many times the file is played, one after the other as one stream.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub repeat: u32,
+    /// Play the file over and over at its own speed, as a camera would, dropping frames where it must.
+    pub live: bool,
+    /// Whether a live stream is connected from the start; it can be switched on later.
+    pub enabled: bool,
+    /// Most frames a second that are looked at of a live stream; 0 is all.
+    #[schemars(range(min = 0.0, max = 1000.0))]
+    pub max_fps: f64,
+    /// Share of the frames a live stream gets when there are more than can be worked on: twice the number, twice the
+    /// frames.
+    #[schemars(range(min = 1, max = 100))]
+    pub priority: u32,
+    /// When a live stream is connected, local time, such as "08:00-18:00" or "mon-fri 22:00-06:00"; an empty list is
+    /// always.
+    #[schemars(length(max = 64), inner(length(min = 1)))]
+    pub active: Vec<String>,
+    /// Classes to report of this stream, by name, out of those in `detect.classes`; an empty list reports all of them.
+    #[schemars(length(max = 1024), inner(length(min = 1)))]
+    pub classes: Vec<String>,
+    /// Least score of a detection in this stream, where it is higher than `detect.min_score`.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_score: f64,
+    /// How a camera is reached.
+    pub camera: Camera,
     /// Named areas of the picture, drawn on the overlay.
     #[schemars(length(max = 64))]
     pub zones: Vec<Zone>,
@@ -68,26 +95,18 @@ pub struct Stream {
     pub lines: Vec<Line>,
 }
 
-/// A named area of the picture.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(title = "zone", extend("required" = ["name", "polygon"]))]
-pub struct Zone {
-    /// Unique within the stream.
-    #[schemars(length(min = 1, max = 200), extend("examples" = ["doorway"]))]
-    pub name: String,
-    /// Corners in order, as shares of the picture's width and height. The last joins the first by itself; edges must
-    /// not cross.
-    #[schemars(length(min = 3, max = 256), extend("examples" = [[[0.1, 0.6], [0.5, 0.5], [0.9, 0.6], [0.9, 0.95], [0.1, 0.95]]]))]
-    pub polygon: Vec<Point>,
-    /// Tell of a track that stays this long (zone.dwelled).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Span", extend("x-duration" = ["1s", "24h"], "examples" = ["30s"]))]
-    pub dwell: Option<Span>,
-    /// Tell when more tracks than this are in it (zone.crowded).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u32", range(min = 0, max = 10_000), extend("examples" = [10]))]
-    pub max_occupancy: Option<u32>,
+/// A camera's address as written. It may hold a password, so `Debug` shows it as messages do.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("writeOnly" = true))]
+pub struct Address(pub String);
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match crate::source::address::Address::parse(&self.0) {
+            Ok(address) => write!(f, "{address}"),
+            Err(_) => f.write_str(if self.0.is_empty() { "none" } else { "***" }),
+        }
+    }
 }
 
 /// A point of the picture: [x, y] as shares of its width and height.
@@ -212,27 +231,6 @@ pub struct Output {
     pub trail: Span,
 }
 
-/// Threads and shutdown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Runtime {
-    /// Threads one inference may use; auto is one a CPU.
-    pub threads: Threads,
-    /// How long an orderly shutdown may take before the process gives up.
-    #[schemars(extend("x-duration" = ["1s", "10m"]))]
-    pub shutdown: Span,
-}
-
-/// Number of threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Threads {
-    /// One a CPU.
-    Auto(Auto),
-    /// This many.
-    Count(#[schemars(range(min = 1, max = 1024))] u32),
-}
-
 /// A duration as written: "500ms", "2s", "1m30s". Fields of this type name their range as `x-duration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("pattern" = crate::config::span::PATTERN, "minLength" = 2))]
@@ -248,6 +246,7 @@ impl Default for Raw {
             track: Track::default(),
             events: Events::default(),
             output: Output::default(),
+            sinks: Sinks::default(),
             api: Api::default(),
             runtime: Runtime::default(),
         }
@@ -256,7 +255,22 @@ impl Default for Raw {
 
 impl Default for Stream {
     fn default() -> Self {
-        Self { name: None, file: String::new(), repeat: 1, zones: Vec::new(), lines: Vec::new() }
+        Self {
+            name: None,
+            file: String::new(),
+            url: Address::default(),
+            repeat: 1,
+            live: false,
+            enabled: true,
+            max_fps: 0.0,
+            priority: 1,
+            active: Vec::new(),
+            classes: Vec::new(),
+            min_score: 0.0,
+            camera: Camera::default(),
+            zones: Vec::new(),
+            lines: Vec::new(),
+        }
     }
 }
 
@@ -285,12 +299,6 @@ impl Default for Embedder {
 impl Default for Output {
     fn default() -> Self {
         Self { dir: "out".into(), video: true, detections: false, refine: false, trail: Span::from("2s") }
-    }
-}
-
-impl Default for Runtime {
-    fn default() -> Self {
-        Self { threads: Threads::Auto(Auto::Auto), shutdown: Span::from("10s") }
     }
 }
 

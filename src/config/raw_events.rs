@@ -1,4 +1,4 @@
-//! The events' part of a pipeline file: lines, where the log is and how much it keeps.
+//! The events' part of a pipeline file: zones, lines, where the log is and how much it keeps.
 
 use super::raw::{Point, Span};
 use schemars::JsonSchema;
@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Events {
-    /// File that keeps every event until each sink had it, an SQLite database; relative to the working directory. Without it
-    /// events are only written to events.jsonl, and counts begin anew at each start.
+    /// File that keeps every event until each sink had it, an SQLite database; relative to the working directory. Counts and
+    /// track ids go on from it at the next start. Without this key it is events.sqlite in output.dir, kept where there are
+    /// sinks, live streams or an API; recordings alone keep no log.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1), extend("examples" = ["events.db"]))]
+    #[schemars(with = "String", length(min = 1), extend("examples" = ["events.sqlite"]))]
     pub log: Option<String>,
     /// Events older than this are discarded from the log.
     #[schemars(extend("x-duration" = ["1m", "87600h"]))]
@@ -31,17 +32,37 @@ pub struct Events {
 
 /// A point of a box.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Anchor {
     /// Middle of the lower edge.
     #[default]
-    #[serde(rename = "bottom")]
     Bottom,
     /// The middle.
-    #[serde(rename = "center")]
     Center,
     /// Middle of the upper edge.
-    #[serde(rename = "top")]
     Top,
+}
+
+/// A named area of the picture.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "zone", extend("required" = ["name", "polygon"]))]
+pub struct Zone {
+    /// Unique within the stream.
+    #[schemars(length(min = 1, max = 200), extend("examples" = ["doorway"]))]
+    pub name: String,
+    /// Corners in order, as shares of the picture's width and height. The last joins the first by itself; edges must
+    /// not cross.
+    #[schemars(length(min = 3, max = 256), extend("examples" = [[[0.1, 0.6], [0.5, 0.5], [0.9, 0.6], [0.9, 0.95], [0.1, 0.95]]]))]
+    pub polygon: Vec<Point>,
+    /// Tell of a track that stays this long (zone.dwelled).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Span", extend("x-duration" = ["1s", "24h"], "examples" = ["30s"]))]
+    pub dwell: Option<Span>,
+    /// Tell when more tracks than this are in it (zone.crowded).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 0, max = 10_000), extend("examples" = [10]))]
+    pub max_occupancy: Option<u32>,
 }
 
 /// A named line in the picture.

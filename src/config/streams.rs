@@ -1,14 +1,13 @@
 //! The streams of a file: which videos, under which names, with which zones.
 
 use super::{
+    camera,
     check::Host,
-    events::lines,
     fault::{Fault, KeyPath},
-    plan::{LinePlan, StreamPlan, ZonePlan, ZonePoint},
-    raw::{Stream, Zone},
-    span,
+    places::{lines, zones},
+    plan::{FilterPlan, LinePlan, LivePlan, StreamPlan, ZonePlan},
+    raw::Stream,
 };
-use crate::geometry::{PolygonFault, polygon_fault};
 use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
@@ -20,11 +19,13 @@ const MAX_STREAMS: usize = 1 << 16;
 /// Longest name of a stream, bytes: a folder's name is at most 255, and a number may be added.
 const MAX_NAME: usize = 200;
 
-/// The streams that can run and a fault for each that cannot because its video is not there.
+/// The streams that can run and a fault for each that cannot because its video is not there. What was `reported` of a
+/// stream's source is not reported again.
 pub(super) fn streams(
     raw: &[Stream],
     path: &KeyPath,
     host: &dyn Host,
+    reported: &[Fault],
     faults: &mut Vec<Fault>,
 ) -> (Vec<StreamPlan>, Vec<Fault>) {
     given_names(raw, path, faults);
@@ -33,8 +34,13 @@ pub(super) fn streams(
         let path = path.index(index);
         let zones = zones(&stream.zones, &path.key("zones"), faults);
         let lines = lines(&stream.lines, &path.key("lines"), faults);
-        if stream.file.is_empty() {
-            continue; // reported already
+        let live = camera::live(stream, &path, faults);
+        if source_problem(stream, &path, reported, faults) {
+            continue;
+        }
+        if live.as_ref().is_some_and(|live| live.camera.is_some()) {
+            found.push(Found { stream, video: PathBuf::new(), is_itself: true, zones, lines, live });
+            continue;
         }
         match host.videos(&stream.file) {
             Ok(videos) if videos.is_empty() => {
@@ -43,13 +49,11 @@ pub(super) fn streams(
             Err(problem) => unusable.push(Fault::new(path.key("file"), problem)),
             Ok(videos) => {
                 let is_itself = matches!(&*videos, [video] if *video == Path::new(&stream.file));
-                found.extend(videos.into_iter().map(|video| Found {
-                    stream,
-                    video,
-                    is_itself,
-                    zones: zones.clone(),
-                    lines: lines.clone(),
-                }));
+                let one = |video| {
+                    let (zones, lines, live) = (zones.clone(), lines.clone(), live.clone());
+                    Found { stream, video, is_itself, zones, lines, live }
+                };
+                found.extend(videos.into_iter().map(one));
             }
         }
     }
@@ -62,20 +66,52 @@ pub(super) fn streams(
         name,
         file: found.video,
         repeat: found.stream.repeat,
+        live: found.live,
+        filter: FilterPlan { classes: found.stream.classes.clone(), min_score: found.stream.min_score as f32 },
         zones: found.zones,
         lines: found.lines,
     };
     (found.into_iter().zip(names).map(plan).collect(), unusable)
 }
 
-/// A video of a stream.
+/// Reports a stream that has not exactly one source, and says whether it cannot be played.
+fn source_problem(stream: &Stream, path: &KeyPath, reported: &[Fault], faults: &mut Vec<Fault>) -> bool {
+    let known = |key: &str| {
+        let path = path.key(key);
+        reported.iter().chain(faults.iter()).any(|fault| fault.path == path)
+    };
+    let was_reported = known("file") || known("url") || reported.iter().any(|fault| fault.path == *path);
+    let problem = match (stream.file.is_empty(), stream.url.0.is_empty()) {
+        (true, true) if !was_reported => {
+            Fault::new(path.key("file"), "missing, expected a video here or a camera in url")
+        }
+        (false, false) => Fault::new(path.key("url"), "there is a file already; a stream has a file or a url"),
+        _ => return was_reported,
+    };
+    faults.push(problem);
+    true
+}
+
+/// A video of a stream, or a camera.
 struct Found<'a> {
     stream: &'a Stream,
+    /// Empty for a camera.
     video: PathBuf,
     /// Whether `file` names this very video rather than a folder or a glob.
     is_itself: bool,
     zones: Vec<ZonePlan>,
     lines: Vec<LinePlan>,
+    live: Option<LivePlan>,
+}
+
+impl Found<'_> {
+    /// What a stream is called that was given no name.
+    fn stem(&self) -> String {
+        match self.live.as_ref().and_then(|live| live.camera.as_ref()) {
+            Some(camera) => camera.address.suggested_name(),
+            None => self.video.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        }
+    }
 }
 
 /// A name for each: the given one; given and stem where one `file` gives several; else the stem. Where several would be
@@ -83,7 +119,7 @@ struct Found<'a> {
 /// more than case: some disks do not keep case apart.
 fn names(found: &[Found<'_>]) -> Vec<String> {
     let outright = |found: &Found<'_>| found.stream.name.clone().filter(|_| found.is_itself);
-    let stem = |found: &Found<'_>| found.video.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = |found: &Found<'_>| found.stem();
     let first_choice = |found: &Found<'_>| match (outright(found), &found.stream.name) {
         (Some(name), _) => name,
         (None, Some(prefix)) => folder_name(&format!("{prefix}-{}", stem(found))),
@@ -148,47 +184,4 @@ fn folder_name(name: &str) -> String {
         fitting.pop();
     }
     if fitting.is_empty() { "stream".into() } else { fitting }
-}
-
-fn zones(raw: &[Zone], path: &KeyPath, faults: &mut Vec<Fault>) -> Vec<ZonePlan> {
-    for (index, zone) in raw.iter().enumerate() {
-        let path = path.index(index);
-        let same_name = raw[..index].iter().position(|earlier| earlier.name == zone.name && !zone.name.is_empty());
-        if let Some(first) = same_name {
-            faults.push(Fault::new(path.key("name"), format!("{:?} is already the name of zones[{first}]", zone.name)));
-        }
-        faults.extend(
-            polygon_problem(zone).map(|(problem, hint)| Fault::new(path.key("polygon"), problem).with_hint(hint)),
-        );
-    }
-    raw.iter().map(zone_plan).collect()
-}
-
-fn polygon_problem(zone: &Zone) -> Option<(String, Option<String>)> {
-    let corners: Vec<[f64; 2]> = zone.polygon.iter().map(|point| point.0).collect();
-    // Fewer corners were reported already.
-    let fault = (corners.len() >= 3).then(|| polygon_fault(&corners)).flatten()?;
-    Some(match fault {
-        PolygonFault::RepeatedCorner(last, 0) => (
-            format!("corners {last} and 0 are the same point"),
-            Some("leave the last one out, a polygon closes itself".into()),
-        ),
-        PolygonFault::RepeatedCorner(first, second) => {
-            (format!("corners {first} and {second} are the same point"), None)
-        }
-        PolygonFault::CrossingEdges(first, second) => (
-            format!("the edges from corners {first} and {second} cross or touch"),
-            Some("give the corners in order around the zone".into()),
-        ),
-    })
-}
-
-fn zone_plan(zone: &Zone) -> ZonePlan {
-    let point = |[x, y]: [f64; 2]| ZonePoint { x_norm: x as f32, y_norm: y as f32 };
-    ZonePlan {
-        name: zone.name.clone(),
-        polygon: zone.polygon.iter().map(|corner| point(corner.0)).collect(),
-        dwell: zone.dwell.as_ref().and_then(|dwell| span::parse(&dwell.0)),
-        max_occupancy: zone.max_occupancy,
-    }
 }

@@ -18,7 +18,7 @@ use crate::{
         letterbox::{LetterBox, LetterBoxer},
         normalize::Normalize,
     },
-    torch::runtime::{Device, Inference},
+    torch::runtime::{self, Device, Inference},
 };
 use std::{slice, sync::Arc};
 
@@ -68,12 +68,12 @@ pub struct About<'a> {
     pub decisions: &'a [String],
 }
 
-/// Opens the detector of a plan on the processor, and says which file it is.
+/// Opens the detector of a plan where networks run, and says which file it is.
 ///
 /// One forward pass is made before this returns, so that a network whose output does not fit its head is refused here and
 /// not at the first frame.
 pub fn open(plan: &DetectPlan) -> Result<(Box<dyn Detector>, ModelCard), InferError> {
-    let detector = TorchDetector::open(plan, Device::Cpu)?;
+    let detector = TorchDetector::open(plan, runtime::device())?;
     let card = detector.model.loaded.card.clone();
     Ok((Box::new(detector), card))
 }

@@ -14,7 +14,7 @@ use crate::{
     detect::{ClassId, InferError},
     frame::Frame,
     preprocess::normalize::Normalize,
-    torch::runtime::{Device, Inference, TorchError},
+    torch::runtime::{self, Device, Inference, TorchError},
 };
 use tch::{Kind, Tensor};
 
@@ -28,7 +28,7 @@ pub struct TorchEmbedder {
     dim: usize,
 }
 
-/// Opens the embedders of a plan on the processor, and says which files they are. `classes`: the detector's.
+/// Opens the embedders of a plan where networks run, and says which files they are. `classes`: the detector's.
 ///
 /// One forward pass is made through each before this returns.
 pub fn open(plan: &EmbedPlan, classes: &[String]) -> Result<(Box<dyn Embedder>, Vec<ModelCard>), InferError> {
@@ -46,7 +46,7 @@ pub fn open(plan: &EmbedPlan, classes: &[String]) -> Result<(Box<dyn Embedder>, 
     let mut embedders: Vec<Box<dyn Embedder>> = Vec::new();
     let mut cards = Vec::new();
     for model in models {
-        let embedder = TorchEmbedder::open(model, plan.max_batch, Device::Cpu)?;
+        let embedder = TorchEmbedder::open(model, plan.max_batch, runtime::device())?;
         cards.push(embedder.loaded.card.clone());
         embedders.push(Box::new(embedder));
     }

@@ -1,6 +1,7 @@
 //! What travels along the line.
 
 use crate::{
+    config::plan::StreamPlan,
     detect::Detection,
     embed::Embedding,
     event::Event,
@@ -8,7 +9,7 @@ use crate::{
     source::SourceInfo,
     track::Track,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// One stream's items, in order: an epoch, its frames, perhaps more epochs, one end.
 #[derive(Clone, Debug)]
@@ -24,12 +25,43 @@ pub enum Flow<T> {
         /// What is known of the pictures that follow.
         info: Arc<SourceInfo>,
     },
+    /// Something in the stream's life that no frame tells.
+    Turn {
+        /// The stream.
+        stream: StreamId,
+        /// What.
+        turn: Turn,
+    },
     /// Nothing follows.
     EndOfStream {
         /// The stream.
         stream: StreamId,
         /// Why.
         reason: EndReason,
+    },
+}
+
+/// A turn in a live stream's life. Frames go on, or come back, after any of them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Turn {
+    /// No frames come; the connection is being made anew. Told once an outage, also where the camera is down at the start.
+    Lost {
+        /// What is wrong, without credentials.
+        cause: Arc<str>,
+    },
+    /// Frames come again; an epoch begins behind this.
+    Recovered {
+        /// Time from the last frame (or the start) to the next.
+        outage: Duration,
+    },
+    /// An operator closed the connection.
+    Paused,
+    /// An operator had it opened again.
+    Resumed,
+    /// Zones, classes or scores are others from here on.
+    Changed {
+        /// What the stream is like now.
+        plan: Arc<StreamPlan>,
     },
 }
 
@@ -61,6 +93,7 @@ impl<T> Flow<T> {
         match self {
             Self::Data(data) => Flow::Data(change(data)),
             Self::Epoch { stream, epoch, info } => Flow::Epoch { stream, epoch, info },
+            Self::Turn { stream, turn } => Flow::Turn { stream, turn },
             Self::EndOfStream { stream, reason } => Flow::EndOfStream { stream, reason },
         }
     }
@@ -149,7 +182,7 @@ impl<T: OfFrame> Flow<T> {
     pub fn stream(&self) -> StreamId {
         match self {
             Self::Data(data) => data.meta().stream,
-            Self::Epoch { stream, .. } | Self::EndOfStream { stream, .. } => *stream,
+            Self::Epoch { stream, .. } | Self::Turn { stream, .. } | Self::EndOfStream { stream, .. } => *stream,
         }
     }
 }

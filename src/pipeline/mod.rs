@@ -3,28 +3,38 @@
 //! `start` spells the whole line. Everything it joins is given to it (`Parts`), so a test runs the same line on made-up
 //! pictures and a scripted detector.
 
+mod camera;
+mod control;
 mod feed;
 pub mod flow;
 mod inbox;
+mod lane;
+mod patience;
+mod roster;
 mod shutdown;
+mod slots;
 mod stage;
 mod stages;
 pub mod stats;
 
+pub use camera::Camera;
+pub use control::{Control, ControlError};
 pub use feed::Feed;
+pub use roster::Roster;
 pub use shutdown::Faults;
-pub use stages::{BuildCamera, BuildTracker, OpenRecorders};
+pub use stages::{BuildAnalysis, BuildCamera, BuildTracker, OpenRecorders};
 
 use crate::{
-    analyze::{AnalysisSettings, StreamAnalysis},
     detect::Detector,
     embed::Embedder,
-    event::Keep,
-    frame::StreamId,
+    frame::{Frame, StreamId},
+    time::SystemClock,
 };
-use crossbeam_channel::bounded;
-use flow::EndReason;
-use inbox::Inbox;
+use crossbeam_channel::{Receiver, bounded};
+use flow::{EndReason, Flow};
+use inbox::{Batching, Entry, FileInbox, Lane, LiveInbox};
+use lane::Doorbell;
+use slots::Slots;
 use stage::Outlet;
 use stages::{AnalyzeStage, DetectStage, EmbedStage, NoEmbedStage, RecordStage, TrackStage};
 use stats::{Stats, Stretch};
@@ -40,50 +50,46 @@ use std::{
 const BATCHES_AHEAD: usize = 1;
 /// Frames waiting before each of the light stages: enough to hide their jitter.
 const FRAMES_AHEAD: usize = 2;
+/// Lanes waiting to be seen by the inbox, which looks at every turn: who adds streams faster waits that long.
+const ENTRIES_AHEAD: usize = 8;
 
 /// What the line is made of.
 pub struct Parts {
-    /// One a stream, in the order of `StreamId`.
+    /// What the streams are like.
+    pub roster: Roster,
+    /// One a recording.
     pub feeds: Vec<Feed>,
-    /// Stream names, in the same order.
-    pub names: Vec<String>,
+    /// One a live stream.
+    pub cameras: Vec<Camera>,
+    /// When the line ends.
+    pub lifetime: Lifetime,
     /// The detector.
     pub detector: Box<dyn Detector>,
     /// Most frames in a batch, and files played at once.
     pub max_batch: usize,
+    /// Longest wait for a batch to fill, from the arrival of its oldest frame; for lines with live streams.
+    pub max_wait: Duration,
     /// The embedder, if any.
     pub embed: Option<EmbedPart>,
     /// Makes a stream's tracker.
     pub tracker: BuildTracker,
     /// Makes what measures the motion of a stream's camera, if that is wanted.
     pub camera: Option<BuildCamera>,
-    /// What is told of each stream.
-    pub analyze: AnalyzePart,
+    /// Says what is told of a stream.
+    pub analyze: BuildAnalysis,
     /// Opens a stream's event and result files.
     pub records: OpenRecorders,
     /// Opens a stream's video, if videos are wanted.
     pub video: Option<OpenRecorders>,
 }
 
-/// What is told of the streams.
-#[derive(Default)]
-pub struct AnalyzePart {
-    /// One a stream; streams beyond, and names and classes everywhere, are filled in by the line.
-    pub streams: Vec<AnalysisSettings>,
-    /// Keeps every event, if any.
-    pub log: Option<Box<dyn Keep>>,
-}
-
-impl AnalyzePart {
-    /// The analysis of each stream.
-    fn build(&mut self, names: &[String], classes: &Arc<[String]>) -> Vec<StreamAnalysis> {
-        let mut settings = std::mem::take(&mut self.streams).into_iter();
-        let analysis = |name: &String| {
-            let settings = settings.next().unwrap_or_default();
-            StreamAnalysis::new(AnalysisSettings { stream: name.clone(), classes: Arc::clone(classes), ..settings })
-        };
-        names.iter().map(analysis).collect()
-    }
+/// When a line ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// When its recordings have been played; with live streams, when it is stopped.
+    Streams,
+    /// When it is stopped: streams may be added at any time.
+    Operated,
 }
 
 /// The embedder and which detections it sees.
@@ -102,26 +108,39 @@ pub struct Running {
     pub stats: Arc<Stats>,
     /// Its stop switch and what went wrong.
     pub faults: Faults,
+    /// Adds, removes and changes its live streams.
+    pub control: Control,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// Starts the line: sources → inbox → detect → embed → track → analyze → record → video.
 pub fn start(parts: Parts) -> io::Result<Running> {
-    let streams = parts.feeds.len();
+    let roster = parts.roster;
+    let streams = roster.streams().len();
     let (stats, faults) = (Arc::new(Stats::new(streams)), Faults::new(streams));
     let classes: Arc<[String]> = parts.detector.classes().into();
-    let mut analyze = parts.analyze;
-    let streams_analysis = analyze.build(&parts.names, &classes);
     let mut line = Threads { faults: faults.clone(), stats: Arc::clone(&stats), started: Vec::new() };
 
-    let inbox = line.sources(parts.feeds, parts.max_batch)?;
+    let is_live = !parts.cameras.is_empty() || parts.lifetime == Lifetime::Operated;
+    let (entrance, entries) = bounded(ENTRIES_AHEAD);
+    let (bell, heard) = bounded(1);
+    let control = Control::new(entrance, Doorbell(bell), &roster, &faults, &stats, Arc::new(SystemClock));
+    let files = line.recordings(parts.feeds, parts.max_batch)?;
+    let inbox: Box<dyn Iterator<Item = Vec<Flow<Frame>>> + Send> = if is_live {
+        let batching = Batching { max_batch: parts.max_batch, max_wait: parts.max_wait };
+        let lane = |lane| Entry { lane: Lane::File(lane), priority: 1 };
+        let files = files.into_iter().map(lane).collect();
+        Box::new(LiveInbox::new(files, entries, heard, batching, faults.clone()))
+    } else {
+        Box::new(FileInbox::new(files, parts.max_batch))
+    };
     let (to_embed, detected) = bounded(BATCHES_AHEAD);
     let (to_track, embedded) = bounded(BATCHES_AHEAD);
     let (to_analyze, tracked) = bounded(FRAMES_AHEAD);
     let (to_record, analyzed) = bounded(FRAMES_AHEAD);
     let (to_video, recorded) = bounded(FRAMES_AHEAD);
 
-    let detect = DetectStage { detector: parts.detector, stats: Arc::clone(&stats) };
+    let detect = DetectStage { detector: parts.detector, roster: roster.clone(), stats: Arc::clone(&stats) };
     line.stage(Stretch::Detect, detect, inbox, Outlet::Next(to_embed))?;
     match parts.embed {
         Some(EmbedPart { embedder, min_score, max_batch }) => {
@@ -130,20 +149,24 @@ pub fn start(parts: Parts) -> io::Result<Running> {
         }
         None => line.stage(Stretch::Embed, NoEmbedStage, detected.into_iter(), Outlet::Next(to_track))?,
     }
-    let track = TrackStage::new(parts.tracker, parts.camera, streams, &stats);
+    let track = TrackStage::new(parts.tracker, parts.camera, &stats);
     line.stage(Stretch::Track, track, embedded.into_iter(), Outlet::Next(to_analyze))?;
-    let analyze = AnalyzeStage { streams: streams_analysis, log: analyze.log, stats: Arc::clone(&stats) };
+    let build = parts.analyze;
+    let analyze = AnalyzeStage { roster, classes, build, streams: Slots::default(), stats: Arc::clone(&stats) };
     line.stage(Stretch::Analyze, analyze, tracked.into_iter(), Outlet::Next(to_record))?;
-    let record = RecordStage::new(Stretch::Record, parts.records, streams, &faults, &stats);
+    let record = RecordStage::new(Stretch::Record, parts.records, &faults, &stats);
     match parts.video {
         Some(open) => {
             line.stage(Stretch::Record, record, analyzed.into_iter(), Outlet::Next(to_video))?;
-            let video = RecordStage::new(Stretch::Video, open, streams, &faults, &stats);
+            let video = RecordStage::new(Stretch::Video, open, &faults, &stats);
             line.stage(Stretch::Video, video, recorded.into_iter(), Outlet::End)?;
         }
         None => line.stage(Stretch::Record, record, analyzed.into_iter(), Outlet::End)?,
     }
-    Ok(Running { stats, faults, threads: line.started })
+    for camera in parts.cameras {
+        control.start(camera)?;
+    }
+    Ok(Running { stats, faults, control, threads: line.started })
 }
 
 /// The threads of a line as they are started. Dropped half-way, the channels close and those started end.
@@ -154,9 +177,9 @@ struct Threads {
 }
 
 impl Threads {
-    /// Starts a lane for each frame of a batch and deals the streams out to them: lane 0 of 2 plays streams 0, 2, 4, …,
+    /// Starts a lane for each frame of a batch and deals the recordings out to them: lane 0 of 2 plays streams 0, 2, 4, …,
     /// whichever file is longer, so that batches do not depend on timing.
-    fn sources(&mut self, feeds: Vec<Feed>, max_batch: usize) -> io::Result<Inbox> {
+    fn recordings(&mut self, feeds: Vec<Feed>, max_batch: usize) -> io::Result<Vec<Receiver<Flow<Frame>>>> {
         let lane_count = max_batch.clamp(1, feeds.len().max(1));
         let mut lanes: Vec<Vec<Feed>> = (0..lane_count).map(|_| Vec::new()).collect();
         for (index, feed) in feeds.into_iter().enumerate() {
@@ -170,7 +193,7 @@ impl Threads {
             self.started.push(source.spawn(move || feed::play(feeds, &lane, &faults, &stats))?);
             inlets.push(inlet);
         }
-        Ok(Inbox::new(inlets, max_batch))
+        Ok(inlets)
     }
 
     fn stage<S, I>(&mut self, stretch: Stretch, stage: S, inlet: I, outlet: Outlet<S::Out>) -> io::Result<()>

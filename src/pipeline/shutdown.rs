@@ -2,7 +2,7 @@
 
 use crate::frame::StreamId;
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError, RwLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -14,7 +14,8 @@ pub struct Faults(Arc<Shared>);
 struct Shared {
     stop: AtomicBool,
     broken: Mutex<Option<String>>,
-    streams: Vec<StreamFault>,
+    /// Grows as streams are added.
+    streams: RwLock<Vec<Arc<StreamFault>>>,
 }
 
 #[derive(Debug, Default)]
@@ -33,8 +34,25 @@ impl Faults {
         Self(Arc::new(Shared {
             stop: AtomicBool::new(false),
             broken: Mutex::new(None),
-            streams: (0..streams).map(|_| StreamFault::default()).collect(),
+            streams: RwLock::new((0..streams).map(|_| Arc::default()).collect()),
         }))
+    }
+
+    /// Forgets what was wrong with the stream that had this number before.
+    pub fn renew(&self, stream: StreamId) {
+        self.of_stream(stream);
+        self.0.streams.write().unwrap_or_else(PoisonError::into_inner)[stream.index()] = Arc::default();
+    }
+
+    fn of_stream(&self, stream: StreamId) -> Arc<StreamFault> {
+        let known = self.0.streams.read().unwrap_or_else(PoisonError::into_inner).get(stream.index()).cloned();
+        known.unwrap_or_else(|| {
+            let mut streams = self.0.streams.write().unwrap_or_else(PoisonError::into_inner);
+            while streams.len() <= stream.index() {
+                streams.push(Arc::default());
+            }
+            Arc::clone(&streams[stream.index()])
+        })
     }
 
     /// Asks every source to stop; what they gave so far is worked off and written.
@@ -49,24 +67,24 @@ impl Faults {
 
     /// Notes a stream's fault and stops that stream alone. The first fault is the one reported.
     pub fn fail(&self, stream: StreamId, fault: impl ToString) {
-        let shared = &self.0.streams[stream.index()];
+        let shared = self.of_stream(stream);
         lock(&shared.first).get_or_insert(fault.to_string());
         shared.cancelled.store(true, Ordering::Relaxed);
     }
 
     /// Notes damage in a stream that goes on all the same.
     pub fn note(&self, stream: StreamId, damage: impl ToString) {
-        lock(&self.0.streams[stream.index()].first).get_or_insert(damage.to_string());
+        lock(&self.of_stream(stream).first).get_or_insert(damage.to_string());
     }
 
     /// Whether a stream was stopped by its own fault.
     pub fn is_failed(&self, stream: StreamId) -> bool {
-        self.0.streams[stream.index()].cancelled.load(Ordering::Relaxed)
+        self.of_stream(stream).cancelled.load(Ordering::Relaxed)
     }
 
     /// A stream's first fault or damage.
     pub fn of(&self, stream: StreamId) -> Option<String> {
-        lock(&self.0.streams[stream.index()].first).clone()
+        lock(&self.of_stream(stream).first).clone()
     }
 
     /// Notes that a stage broke and stops the run. The first cause is the one reported.

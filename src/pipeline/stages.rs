@@ -2,22 +2,25 @@
 
 use super::{
     flow::{Analyzed, Detected, Embedded, Flow, OfFrame, Tracked},
+    roster::Roster,
     shutdown::Faults,
+    slots::Slots,
     stage::{Outlet, Stage, StageError},
     stats::{Stats, Stretch},
 };
 use crate::{
-    analyze::StreamAnalysis,
+    analyze::{AnalysisSettings, StreamAnalysis},
+    config::plan::{FilterPlan, StreamPlan},
     detect::{Detection, Detector},
     embed::{Crop, Embedder, Embedding},
-    event::Keep,
     frame::{Frame, StreamId},
     preprocess::camera_motion::MeasureCamera,
     sink::{Recorder, SinkError},
     source::SourceInfo,
-    track::{Observations, Track, Tracker},
+    track::{Observations, Track, TrackState, Tracker},
 };
 use std::{
+    collections::HashSet,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -25,7 +28,22 @@ use std::{
 /// Detects in batches as they come from the inbox.
 pub(super) struct DetectStage {
     pub detector: Box<dyn Detector>,
+    pub roster: Roster,
     pub stats: Arc<Stats>,
+}
+
+impl DetectStage {
+    /// Takes out what the frame's stream does not ask for.
+    fn filter(&self, frame: &Frame, found: &mut Vec<Detection>) {
+        let Some(plan) = self.roster.get(frame.meta.stream) else { return };
+        let FilterPlan { classes, min_score } = &plan.filter;
+        let names = self.detector.classes();
+        let is_asked_for = |d: &Detection| {
+            let name = || names.get(usize::from(d.class.0));
+            d.score >= *min_score && (classes.is_empty() || name().is_some_and(|name| classes.contains(name)))
+        };
+        found.retain(is_asked_for);
+    }
 }
 
 impl Stage for DetectStage {
@@ -38,6 +56,7 @@ impl Stage for DetectStage {
         let mut found: Vec<Vec<Detection>> = Vec::with_capacity(frames.len());
         if !frames.is_empty() {
             self.detector.detect(&frames, &mut found).map_err(|e| fatal(&frames, &e))?;
+            frames.iter().zip(&mut found).for_each(|(frame, found)| self.filter(frame, found));
         }
         record_shares(&self.stats, Stretch::Detect, frames.iter(), began.elapsed());
         let mut found = found.into_iter();
@@ -110,7 +129,7 @@ pub type BuildCamera = Box<dyn Fn(StreamId) -> Box<dyn MeasureCamera> + Send>;
 pub(super) struct TrackStage {
     build: BuildTracker,
     build_camera: Option<BuildCamera>,
-    followers: Vec<Option<Follower>>,
+    followers: Slots<Follower>,
     stats: Arc<Stats>,
 }
 
@@ -135,10 +154,9 @@ impl Follower {
 }
 
 impl TrackStage {
-    /// A stage that follows `streams` streams, none of which has begun.
-    pub fn new(build: BuildTracker, build_camera: Option<BuildCamera>, streams: usize, stats: &Arc<Stats>) -> Self {
-        let followers = (0..streams).map(|_| None).collect();
-        Self { build, build_camera, followers, stats: Arc::clone(stats) }
+    /// A stage that follows streams none of which has begun.
+    pub fn new(build: BuildTracker, build_camera: Option<BuildCamera>, stats: &Arc<Stats>) -> Self {
+        Self { build, build_camera, followers: Slots::default(), stats: Arc::clone(stats) }
     }
 
     /// Makes what follows a stream.
@@ -150,7 +168,7 @@ impl TrackStage {
     fn follow(&mut self, item: Embedded) -> Tracked {
         let began = Instant::now();
         let mut tracks: Vec<Track> = Vec::new();
-        if let Some(follower) = &mut self.followers[item.frame.meta.stream.index()] {
+        if let Some(follower) = self.followers.get_mut(item.frame.meta.stream) {
             let camera = follower.camera_motion(&item);
             let Embedded { frame, detections, embeddings } = &item;
             let seen = Observations { at: frame.meta.pts, detections, embeddings, camera };
@@ -169,15 +187,18 @@ impl Stage for TrackStage {
     fn process(&mut self, batch: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
         for flow in batch {
             match &flow {
-                Flow::Data(_) => {}
-                Flow::Epoch { stream, info, .. } => match &mut self.followers[stream.index()] {
+                Flow::Data(_) | Flow::Turn { .. } => {}
+                Flow::Epoch { stream, info, .. } => match self.followers.get_mut(*stream) {
                     Some(Follower { tracker, camera }) => {
                         tracker.restart_motion();
                         camera.iter_mut().for_each(|camera| camera.restart());
                     }
-                    None => self.followers[stream.index()] = Some(self.follower(*stream, info)),
+                    None => {
+                        let follower = self.follower(*stream, info);
+                        *self.followers.slot(*stream) = Some(follower);
+                    }
                 },
-                Flow::EndOfStream { stream, .. } => self.followers[stream.index()] = None,
+                Flow::EndOfStream { stream, .. } => drop(self.followers.take(*stream)),
             }
             out.send(flow.map(|item| self.follow(item)))?;
         }
@@ -185,11 +206,15 @@ impl Stage for TrackStage {
     }
 }
 
+/// Says what is told of a stream and where its log stands, when it begins. The stage adds the class names.
+pub type BuildAnalysis = Box<dyn Fn(&StreamPlan) -> AnalysisSettings + Send>;
+
 /// Makes events of tracks.
 pub(super) struct AnalyzeStage {
-    pub streams: Vec<StreamAnalysis>,
-    /// Keeps every event, if any; then it has the event before anything behind sees it.
-    pub log: Option<Box<dyn Keep>>,
+    pub roster: Roster,
+    pub classes: Arc<[String]>,
+    pub build: BuildAnalysis,
+    pub streams: Slots<StreamAnalysis>,
     pub stats: Arc<Stats>,
 }
 
@@ -200,53 +225,71 @@ impl Stage for AnalyzeStage {
     fn process(&mut self, flow: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
         let began = Instant::now();
         let stream = flow.stream();
-        let analysis = &mut self.streams[stream.index()];
+        let begin = || {
+            let settings = self.roster.get(stream).map(|plan| (self.build)(&plan)).unwrap_or_default();
+            StreamAnalysis::new(AnalysisSettings { classes: Arc::clone(&self.classes), ..settings })
+        };
+        let analysis = self.streams.slot(stream).get_or_insert_with(begin);
         let mut events = Vec::new();
         match &flow {
             Flow::Data(tracked) => analysis.frame(&tracked.frame.meta, &tracked.tracks, &mut events),
             Flow::Epoch { info, .. } => analysis.begin(info, &mut events),
+            Flow::Turn { turn, .. } => analysis.turn(turn, &mut events),
             Flow::EndOfStream { reason, .. } => analysis.end(*reason, &mut events),
-        }
-        if let Some(log) = &mut self.log {
-            log.keep(&events);
         }
         let counters = self.stats.stream(stream);
         counters.tracks.store(analysis.started(), Ordering::Relaxed);
         counters.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         if let Flow::Data(tracked) = &flow {
+            let open = tracked.tracks.iter().filter(|track| track.state != TrackState::Removed).count();
+            counters.open_tracks.store(open as u64, Ordering::Relaxed);
             counters.record(Stretch::Analyze, &tracked.frame.meta, began.elapsed());
+        }
+        if let Flow::EndOfStream { .. } = &flow {
+            self.streams.take(stream);
         }
         out.send(Analyzed { flow, events })
     }
 }
 
-/// Opens what a stream's results are recorded to, once its first frame is known.
-pub type OpenRecorders = Box<dyn Fn(StreamId, &SourceInfo) -> Result<Vec<Box<dyn Recorder>>, SinkError> + Send>;
+/// Opens what a stream's results are recorded to, once its first frame is known, or before that where there is something to
+/// tell of a camera that is down (not for videos); gives nothing where nothing is to be recorded.
+pub type OpenRecorders = Box<dyn Fn(StreamId, Option<&SourceInfo>) -> Result<Vec<Box<dyn Recorder>>, SinkError> + Send>;
 
 /// Records results: once for the files of lines, once more for the video, which takes a thread of its own.
 pub(super) struct RecordStage {
     stretch: Stretch,
     open: OpenRecorders,
-    recorders: Vec<Vec<Box<dyn Recorder>>>,
+    recorders: Slots<Vec<Box<dyn Recorder>>>,
+    /// Streams whose recording failed. A source that failed is none of them: what it gave before is still to come.
+    given_up: HashSet<StreamId>,
     faults: Faults,
     stats: Arc<Stats>,
 }
 
 impl RecordStage {
-    /// A stage that records `streams` streams through what `open` opens, and is timed as `stretch`.
-    pub fn new(stretch: Stretch, open: OpenRecorders, streams: usize, faults: &Faults, stats: &Arc<Stats>) -> Self {
-        let recorders = (0..streams).map(|_| Vec::new()).collect();
-        Self { stretch, open, recorders, faults: faults.clone(), stats: Arc::clone(stats) }
+    /// A stage that records through what `open` opens, and is timed as `stretch`.
+    pub fn new(stretch: Stretch, open: OpenRecorders, faults: &Faults, stats: &Arc<Stats>) -> Self {
+        let (recorders, given_up) = (Slots::default(), HashSet::new());
+        Self { stretch, open, recorders, given_up, faults: faults.clone(), stats: Arc::clone(stats) }
     }
 
     /// Opens at the first epoch, records, finishes at the end; a fault ends the stream's recording, and through
     /// `faults` its source, but nothing else.
     fn record(&mut self, item: &Analyzed) -> Result<(), SinkError> {
         let stream = item.flow.stream();
-        if let Flow::Epoch { epoch: 0, info, .. } = &item.flow {
-            self.recorders[stream.index()] = (self.open)(stream, info)?;
+        // What failed stays closed: opened again it would be emptied.
+        let is_open = self.recorders.slot(stream).is_some() || self.given_up.contains(&stream);
+        let begins = match &item.flow {
+            Flow::Epoch { info, .. } => Some(Some(&**info)),
+            // A camera that is down from the start has something to tell, but no picture yet.
+            Flow::Turn { .. } if self.stretch != Stretch::Video => Some(None),
+            _ => None,
+        };
+        if let (Some(info), false) = (begins, is_open) {
+            *self.recorders.slot(stream) = Some((self.open)(stream, info)?);
         }
-        for recorder in &mut self.recorders[stream.index()] {
+        for recorder in self.recorders.get_mut(stream).into_iter().flatten() {
             recorder.record(item)?;
         }
         if let Flow::EndOfStream { .. } = &item.flow {
@@ -257,7 +300,7 @@ impl RecordStage {
 
     /// Finishes every recorder of a stream, whatever happens to the others; gives the first fault.
     fn close(&mut self, stream: StreamId) -> Result<(), SinkError> {
-        let recorders = std::mem::take(&mut self.recorders[stream.index()]);
+        let recorders = self.recorders.take(stream).unwrap_or_default();
         let finished: Vec<Result<(), SinkError>> =
             recorders.into_iter().map(|mut recorder| recorder.finish()).collect();
         finished.into_iter().collect()
@@ -273,15 +316,19 @@ impl Stage for RecordStage {
         let stream = item.flow.stream();
         if let Err(fault) = self.record(&item) {
             self.faults.fail(stream, fault);
+            self.given_up.insert(stream);
             // What was recorded until now is made whole; the fault above is the one to report.
             let _ = self.close(stream);
         }
         let counters = self.stats.stream(stream);
         if let Flow::Data(tracked) = &item.flow {
             counters.record(self.stretch, &tracked.frame.meta, began.elapsed());
-            if self.stretch == Stretch::Record && !self.faults.is_failed(stream) {
-                counters.done.fetch_add(1, Ordering::Relaxed);
+            if self.stretch == Stretch::Record && !self.given_up.contains(&stream) {
+                counters.count_done();
             }
+        }
+        if let Flow::EndOfStream { .. } = &item.flow {
+            self.given_up.remove(&stream);
         }
         counters.touch();
         counters.ended.store(matches!(item.flow, Flow::EndOfStream { .. }), Ordering::Relaxed);
@@ -290,9 +337,9 @@ impl Stage for RecordStage {
 
     fn finish(&mut self, _out: &Outlet<Analyzed>) -> Result<(), StageError> {
         // Reached without an end of stream only when the line broke: keep what there is.
-        for index in 0..self.recorders.len() {
-            if let Err(fault) = self.close(StreamId(index as u16)) {
-                self.faults.note(StreamId(index as u16), fault);
+        for stream in self.recorders.streams() {
+            if let Err(fault) = self.close(stream) {
+                self.faults.note(stream, fault);
             }
         }
         Ok(())

@@ -1,10 +1,14 @@
 //! What the line measures of itself: frames in and out, time a stage takes, age of the data when it leaves the stage.
 
-use crate::frame::{FrameMeta, StreamId};
+use crate::{
+    frame::{FrameMeta, StreamId},
+    source::SourceInfo,
+};
 use hdrhistogram::Histogram;
 use std::{
+    collections::VecDeque,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -86,6 +90,69 @@ impl Distribution {
     }
 }
 
+/// Why a live stream's frame was not worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// A newer one came before the detector was free.
+    Overload,
+    /// More than `max_fps`.
+    Rate,
+    /// The source's own thread came too late to fetch it.
+    Late,
+}
+
+impl DropReason {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Overload, Self::Rate, Self::Late];
+
+    /// Name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Overload => "overload",
+            Self::Rate => "max_fps",
+            Self::Late => "late",
+        }
+    }
+}
+
+/// Whether a live stream gives frames now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Liveness {
+    /// The first connection is being made; also before a file is opened.
+    #[default]
+    Connecting,
+    /// Frames come.
+    Live,
+    /// Frames came once, or the first connection failed; it is being made anew.
+    Lost,
+    /// Closed on an operator's word.
+    Paused,
+    /// Closed by its schedule.
+    OffHours,
+}
+
+/// What is known of the connection of a live stream.
+#[derive(Clone, Debug, Default)]
+pub struct Connection {
+    /// Whether frames come.
+    pub state: Liveness,
+    /// When the state began.
+    pub since: Option<Instant>,
+    /// Connections that were lost.
+    pub losses: u64,
+    /// Connections that gave frames.
+    pub connects: u64,
+    /// What went wrong last, without credentials.
+    pub last_fault: Option<String>,
+    /// What is known of the pictures.
+    pub info: Option<SourceInfo>,
+}
+
+/// How far back a rate looks.
+const RATE_SPAN: Duration = Duration::from_secs(5);
+/// Most moments kept for a rate: five seconds at 200 a second.
+const RATE_MOMENTS: usize = 1000;
+
 /// One stream's counters. Written by the stages, read by whoever reports.
 #[derive(Debug, Default)]
 pub struct StreamStats {
@@ -103,6 +170,12 @@ pub struct StreamStats {
     pub events: AtomicU64,
     /// Frames the source is expected to give, 0 if unknown.
     pub expected: AtomicU64,
+    /// Tracks that are open now.
+    pub open_tracks: AtomicU64,
+    dropped_for: [AtomicU64; DropReason::ALL.len()],
+    connection: Mutex<Connection>,
+    /// When the last frames were done.
+    moments: Mutex<VecDeque<Instant>>,
     busy: [Distribution; Stretch::ALL.len()],
     age: [Distribution; Stretch::ALL.len()],
     span: Mutex<Option<(Instant, Instant)>>,
@@ -138,26 +211,85 @@ impl StreamStats {
         span.map_or(Duration::ZERO, |(began, latest)| latest - began)
     }
 
+    /// Counts frames that were dropped.
+    pub fn drop_frames(&self, reason: DropReason, count: u64) {
+        self.dropped_for[reason as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Frames that were dropped for this reason.
+    pub fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.dropped_for[reason as usize].load(Ordering::Relaxed)
+    }
+
+    /// Frames that were dropped for any reason.
+    pub fn dropped_live(&self) -> u64 {
+        DropReason::ALL.into_iter().map(|reason| self.dropped_for(reason)).sum()
+    }
+
+    /// Counts a frame whose results were written.
+    pub fn count_done(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        if moments.len() == RATE_MOMENTS {
+            moments.pop_front();
+        }
+        moments.push_back(Instant::now());
+    }
+
+    /// Frames done a second over the last seconds.
+    pub fn rate(&self) -> f64 {
+        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        while moments.front().is_some_and(|oldest| oldest.elapsed() > RATE_SPAN) {
+            moments.pop_front();
+        }
+        let span = moments.front().map_or(0.0, |oldest| oldest.elapsed().as_secs_f64());
+        // The time since the oldest holds one interval more than there are moments after it.
+        if moments.len() < 2 { 0.0 } else { (moments.len() - 1) as f64 / span.max(1e-3) }
+    }
+
+    /// Changes what is known of the connection.
+    pub fn update_connection(&self, change: impl FnOnce(&mut Connection)) {
+        change(&mut self.connection.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What is known of the connection.
+    pub fn connection(&self) -> Connection {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Frames decoded but never written; 0 for files unless the run was cut short.
     pub fn dropped(&self) -> u64 {
         self.decoded.load(Ordering::Relaxed).saturating_sub(self.done.load(Ordering::Relaxed))
     }
 }
 
-/// Counters of every stream.
+/// Counters of every stream, also of those added while the line runs.
 #[derive(Debug)]
 pub struct Stats {
-    streams: Vec<StreamStats>,
+    streams: RwLock<Vec<Arc<StreamStats>>>,
 }
 
 impl Stats {
     /// Counters at zero for `streams` streams.
     pub fn new(streams: usize) -> Self {
-        Self { streams: (0..streams).map(|_| StreamStats::default()).collect() }
+        Self { streams: RwLock::new((0..streams).map(|_| Arc::default()).collect()) }
     }
 
     /// One stream's counters.
-    pub fn stream(&self, stream: StreamId) -> &StreamStats {
-        &self.streams[stream.index()]
+    pub fn stream(&self, stream: StreamId) -> Arc<StreamStats> {
+        let known = self.streams.read().unwrap_or_else(PoisonError::into_inner).get(stream.index()).cloned();
+        known.unwrap_or_else(|| {
+            let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
+            while streams.len() <= stream.index() {
+                streams.push(Arc::default());
+            }
+            Arc::clone(&streams[stream.index()])
+        })
+    }
+
+    /// Sets the counters of a number back to zero, for the stream that has it from now on.
+    pub fn renew(&self, stream: StreamId) {
+        self.stream(stream);
+        self.streams.write().unwrap_or_else(PoisonError::into_inner)[stream.index()] = Arc::default();
     }
 }

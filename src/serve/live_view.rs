@@ -145,6 +145,12 @@ impl StreamView {
         }
     }
 
+    /// Tells viewers that nothing follows.
+    pub fn close(&self) {
+        lock(&self.desk.newest).frame = None;
+        self.desk.views.close();
+    }
+
     /// Draws these zones from now on.
     pub fn set_zones(&self, zones: Vec<ZonePlan>) {
         let mut newest = lock(&self.desk.newest);
@@ -155,8 +161,7 @@ impl StreamView {
 
 impl Drop for StreamView {
     fn drop(&mut self) {
-        lock(&self.desk.newest).frame = None;
-        self.desk.views.close();
+        self.close();
     }
 }
 

@@ -2,7 +2,10 @@
 
 use super::{Recorder, SinkError, lines::LineFile};
 use crate::pipeline::flow::Analyzed;
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Writes a stream's events to `events.jsonl`.
 #[derive(Debug)]
@@ -25,5 +28,26 @@ impl Recorder for JsonlEvents {
 
     fn finish(&mut self) -> Result<(), SinkError> {
         self.0.flush()
+    }
+}
+
+/// The events of several streams in one file; clones share it.
+#[derive(Clone, Debug)]
+pub struct SharedEvents(Arc<Mutex<JsonlEvents>>);
+
+impl SharedEvents {
+    /// Creates the file.
+    pub fn create(path: &Path) -> Result<Self, SinkError> {
+        Ok(Self(Arc::new(Mutex::new(JsonlEvents::create(path)?))))
+    }
+}
+
+impl Recorder for SharedEvents {
+    fn record(&mut self, item: &Analyzed) -> Result<(), SinkError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).record(item)
+    }
+
+    fn finish(&mut self) -> Result<(), SinkError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).finish()
     }
 }

@@ -126,7 +126,7 @@ impl Recorder for RefinedTracks {
                 self.epochs.push(Vec::new());
                 self.epoch_began = None;
             }
-            Flow::EndOfStream { .. } => {}
+            Flow::Turn { .. } | Flow::EndOfStream { .. } => {}
         }
         Ok(())
     }

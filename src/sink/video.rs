@@ -54,7 +54,7 @@ impl Recorder for AnnotatedVideo {
     fn record(&mut self, item: &Analyzed) -> Result<(), SinkError> {
         match &item.flow {
             Flow::Data(tracked) => self.write(&tracked.frame, &tracked.tracks),
-            Flow::Epoch { .. } | Flow::EndOfStream { .. } => Ok(()),
+            Flow::Epoch { .. } | Flow::Turn { .. } | Flow::EndOfStream { .. } => Ok(()),
         }
     }
 

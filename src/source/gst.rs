@@ -218,13 +218,13 @@ impl FileSource {
     fn damaged(&self, problem: String) -> SourceError {
         SourceError::Damaged { source_name: self.name(), frames: self.delivered, problem }
     }
-
-    fn name(&self) -> String {
-        self.opener.path.display().to_string()
-    }
 }
 
 impl Source for FileSource {
+    fn name(&self) -> String {
+        self.opener.path.display().to_string()
+    }
+
     fn info(&self) -> &SourceInfo {
         &self.info
     }

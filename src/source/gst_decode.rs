@@ -58,12 +58,13 @@ pub(super) enum Failure {
 
 /// What was learnt of the streams in the file, filled in by signals on GStreamer's threads.
 #[derive(Debug, Default)]
-struct Seen {
+pub(super) struct Seen {
     /// Media types of the elementary streams, as far as they were looked at.
     media: Vec<String>,
     /// What GStreamer calls the decoders it lacks.
     missing: Vec<String>,
-    codec: Option<String>,
+    /// Name of the codec, once the decoder was given its format.
+    pub codec: Option<String>,
 }
 
 /// A running pipeline. Dropping it stops it and frees everything.
@@ -242,7 +243,7 @@ fn appsink() -> AppSink {
 }
 
 /// Sets up elements as decodebin plugs them in. Decoders: few threads, no giving up, watched for faults.
-fn connect_set_up(
+pub(super) fn connect_set_up(
     pipeline: &gst::Pipeline,
     bus: &gst::Bus,
     threads: u32,
@@ -253,7 +254,9 @@ fn connect_set_up(
     pipeline.connect_deep_element_added(move |_, _, element| {
         let Some(factory) = element.factory() else { return };
         let class = factory.metadata("klass").unwrap_or_default();
-        if class.contains("Demux") || class.contains("Parser") {
+        // A demuxer of playlists is a bin with elements of its own, which speak through it.
+        let speaks_itself = (class.contains("Demux") || class.contains("Parser")) && !class.contains("Adaptive");
+        if speaks_itself {
             // decodebin swallows what an element says while it is plugged in, and a demuxer that reads for itself may
             // fail just then: nothing would ever come. So it speaks to us directly.
             element.set_bus(bus.upgrade().as_ref());
@@ -261,6 +264,7 @@ fn connect_set_up(
         if !class.contains("Decoder") || !(class.contains("Video") || class.contains("Image")) {
             return;
         }
+        tracing::info!(decoder = %factory.name(), hardware = class.contains("Hardware"), "decoder chosen");
         set_numbers(element, &["max-threads", "threads", "n-threads"], i64::from(threads));
         set_numbers(element, &["max-errors"], -1);
         faults.watch(element);
@@ -278,7 +282,7 @@ fn connect_set_up(
 }
 
 /// Links the first video stream on, and remembers the kinds of all.
-fn connect_stream_choice(decodebin: &gst::Element, entry: &gst::Pad, seen: &Arc<Mutex<Seen>>) {
+pub(super) fn connect_stream_choice(decodebin: &gst::Element, entry: &gst::Pad, seen: &Arc<Mutex<Seen>>) {
     let seen = seen.clone();
     decodebin.connect("autoplug-continue", false, move |values| {
         if let Some(Ok(caps)) = values.get(2).map(|value| value.get::<gst::Caps>())
@@ -372,6 +376,6 @@ fn undecodable(seen: &Seen) -> String {
     }
 }
 
-fn clock_time(duration: Duration) -> gst::ClockTime {
+pub(super) fn clock_time(duration: Duration) -> gst::ClockTime {
     gst::ClockTime::from_nseconds(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }

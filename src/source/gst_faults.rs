@@ -5,6 +5,7 @@
 //! log function is installed for the process; a probe on each decoder's input says whose data that thread is decoding.
 //! The same function hands GStreamer's log to `tracing` and keeps it off the terminal.
 
+use super::redact::redacted;
 use gstreamer as gst;
 use gstreamer::{
     DebugLevel, glib,
@@ -37,6 +38,7 @@ fn start() -> Result<(), InitError> {
     gst::log::set_threshold_for_name(LIBAV, DebugLevel::Error);
     gst::log::set_threshold_for_name(VIDEO_DECODER, DebugLevel::Warning);
     glib::log_set_default_handler(|domain, _, message| {
+        let message = redacted(message);
         tracing::debug!(target: "gstreamer", domain = domain.unwrap_or(""), "{message}");
     });
     Ok(())
@@ -59,6 +61,8 @@ fn on_log(category: DebugCategory, level: DebugLevel, message: &DebugMessage) {
     if let (Some(fault), Some(faults)) = (fault, FED_BY_THIS_THREAD.with_borrow(Weak::upgrade)) {
         faults.note(fault);
     }
+    // GStreamer logs what it sends and receives, passwords included.
+    let text = redacted(text);
     match level {
         DebugLevel::Error | DebugLevel::Warning => tracing::debug!(target: "gstreamer", category = name, "{text}"),
         _ => tracing::trace!(target: "gstreamer", category = name, "{text}"),

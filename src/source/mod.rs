@@ -1,8 +1,11 @@
 //! Where frames come from. A source is synchronous and knows no channel; `pipeline` runs one thread around each.
 
+pub mod address;
 pub mod container;
 #[cfg(feature = "gst")]
 pub mod gst;
+#[cfg(feature = "gst")]
+pub mod gst_camera;
 #[cfg(feature = "gst")]
 mod gst_decode;
 #[cfg(feature = "gst")]
@@ -10,6 +13,8 @@ mod gst_faults;
 #[cfg(feature = "gst")]
 pub mod gst_frame;
 pub mod inputs;
+pub mod paced;
+pub mod redact;
 pub mod synthetic;
 pub mod timeline;
 
@@ -44,6 +49,22 @@ pub enum SourceError {
         frames: u64,
         /// What the decoder said and what to do.
         problem: String,
+    },
+    /// The camera wants another user or password.
+    #[error("{source_name}: login refused: {problem}")]
+    Refused {
+        /// Address, without credentials.
+        source_name: String,
+        /// What the camera said.
+        problem: String,
+    },
+    /// A live source ended: the camera hung up.
+    #[error("{source_name}: closed by the camera after frame {frames}")]
+    Closed {
+        /// Path or address, without credentials.
+        source_name: String,
+        /// Frames delivered before.
+        frames: u64,
     },
     /// The decoder delivered nothing for too long.
     #[error("{source_name}: stalled: no frame for {waited_secs} s after frame {frames}")]
@@ -87,14 +108,19 @@ pub struct SourceInfo {
 
 /// An open source. Pulling after `End` or an error gives `End` again.
 pub trait Source: Send {
-    /// What is known of it.
+    /// What is known of it; of a live source nothing before its first frame.
     fn info(&self) -> &SourceInfo;
+    /// Path or address, without credentials.
+    fn name(&self) -> String {
+        "source".to_owned()
+    }
     /// The next frame, waiting at most `wait`.
     fn pull(&mut self, wait: Duration) -> Result<Pull, SourceError>;
 }
 
-/// Opens a source, once for a file, again and again for a camera.
+/// Opens a source, once for a file, again and again for a camera. Dropping a source frees everything of it.
 pub trait OpenSource: Send + Sync {
-    /// Opens it; blocks until the first frame's format is known. Frames carry `epoch` and `seq` from `first_seq` on.
+    /// Opens it. A file's format is known then; a camera is only begun to be connected to, so that its thread can give up
+    /// at any time. Frames carry `epoch` and `seq` from `first_seq` on.
     fn open(&self, epoch: u32, first_seq: u64) -> Result<Box<dyn Source>, SourceError>;
 }

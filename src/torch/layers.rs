@@ -8,7 +8,7 @@ use super::{
     native::{self, Fused},
     runtime::{Placement, TorchError},
 };
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// How a convolution moves over its input: (rows, columns).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,7 @@ pub struct ConvLayer {
     geometry: Geometry,
     activation: Activation,
     input_channels: i64,
+    kind: Kind,
 }
 
 enum Weight {
@@ -87,15 +88,16 @@ impl ConvLayer {
         } else {
             Weight::Plain(channels_last(weight)?.f_to_device(place.device)?.f_to_kind(kind)?)
         };
-        Ok(Self { weight, bias, geometry, activation, input_channels })
+        Ok(Self { weight, bias, geometry, activation, input_channels, kind })
     }
 
-    /// Output of shape (N, filters, rows, columns), of the precision the layer was made in, as the input must be.
+    /// Output of shape (N, filters, rows, columns), of the precision the layer was made in, whatever the input's is.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, TorchError> {
         let shape = input.size();
         if shape.get(1) != Some(&self.input_channels) {
             return Err(TorchError(format!("input {shape:?} of a convolution over {} channels", self.input_channels)));
         }
+        let input = &input.f_to_kind(self.kind)?;
         match &self.weight {
             Weight::Packed { weight, fused, rest } => {
                 let refused = || TorchError(format!("convolution of {shape:?} failed; out of memory?"));
@@ -162,6 +164,7 @@ pub fn channels_last(values: &Tensor) -> Result<Tensor, TorchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::torch::runtime::Precision;
 
     const ALL: [Activation; 11] = [
         Activation::Linear,
@@ -208,6 +211,30 @@ mod tests {
                 assert_eq!(got.size(), expected.size());
                 let difference = (&got - &expected).abs().max().double_value(&[]);
                 assert!(difference < 1e-4, "{activation:?} of {shape:?}: {difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn brain_floats_lose_no_more_than_their_rounding() {
+        let place = Placement { device: Device::Cpu, precision: Precision::Bf16 };
+        for (inputs, filters, kernel, stride, groups) in [(16, 24, 3, 1, 1), (24, 24, 3, 2, 24), (32, 16, 1, 1, 1)] {
+            let shape = [filters, inputs / groups, kernel, kernel];
+            let weights = scrambled(shape.iter().product()).iter().map(|w| w / 40.0).collect();
+            let biases = scrambled(filters).iter().map(|b| b / 8.0).collect();
+            let folded = FoldedConv { shape, weights, biases };
+            let geometry = Geometry::square(stride, kernel as i64 / 2, groups as i64);
+            let size = [1, inputs as i64, 13, 10];
+            let values: Vec<f32> = scrambled(inputs * 130).iter().map(|v| v / 8.0).collect();
+            let input = channels_last(&host_tensor(&values, &size).unwrap()).unwrap();
+            for activation in ALL {
+                let wide = ConvLayer::new(&folded, geometry, activation, Device::Cpu, size).unwrap();
+                let narrow = ConvLayer::new(&folded, geometry, activation, place, size).unwrap();
+                let (got, expected) = (narrow.forward(&input).unwrap(), wide.forward(&input).unwrap());
+                assert_eq!(got.kind(), Kind::BFloat16);
+                let largest = expected.abs().max().double_value(&[]).max(1.0);
+                let off = (&got.to_kind(Kind::Float) - &expected).abs().max().double_value(&[]) / largest;
+                assert!(off < 0.02, "{activation:?} of {shape:?}: {off}");
             }
         }
     }

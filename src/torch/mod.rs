@@ -19,6 +19,8 @@ mod native;
 pub mod onnx;
 #[cfg(feature = "torch")]
 pub mod runtime;
+#[cfg(feature = "torch")]
+pub mod script;
 
 /// What a layer does to each of its outputs.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 
 use super::native;
 pub use super::native::SharedNetwork;
+use crate::config::plan::{DeviceChoice, PrecisionChoice};
 use std::{fmt, str::FromStr, sync::OnceLock};
 use tch::{Cuda, TchError, Tensor};
 
@@ -77,10 +78,73 @@ pub struct Placement {
 }
 
 impl From<tch::Device> for Placement {
-    /// In 32-bit floats.
+    /// In the precision that was set for all networks, 32-bit floats until then.
     fn from(device: tch::Device) -> Self {
-        Self { device, precision: Precision::Fp32 }
+        Self { device, precision: PLACEMENT.get().map_or(Precision::Fp32, |(_, precision)| *precision) }
     }
+}
+
+static PLACEMENT: OnceLock<(Device, Precision)> = OnceLock::new();
+
+/// Sets where and in which precision networks run that are opened from now on. Only the first call counts.
+///
+/// Errors: a GPU is asked for that is not there; half floats without a GPU.
+pub fn set_placement(device: DeviceChoice, precision: PrecisionChoice) -> Result<(), TorchError> {
+    let device = match device {
+        DeviceChoice::Cpu => Device::Cpu,
+        DeviceChoice::Cuda(number) => Device::Cuda(number).open().map(|_| Device::Cuda(number))?,
+        DeviceChoice::Auto => found_device(),
+    };
+    let precision = match (precision, device) {
+        (PrecisionChoice::Fp32, _) => Precision::Fp32,
+        (PrecisionChoice::Bf16, _) => Precision::Bf16,
+        (PrecisionChoice::Fp16 | PrecisionChoice::Auto, Device::Cuda(_)) => Precision::Fp16,
+        (PrecisionChoice::Fp16, Device::Cpu) => {
+            return Err(TorchError("fp16 needs a GPU; choose fp32 or bf16".into()));
+        }
+        (PrecisionChoice::Auto, Device::Cpu) if has_brain_floats() => Precision::Bf16,
+        (PrecisionChoice::Auto, Device::Cpu) => Precision::Fp32,
+    };
+    if precision == Precision::Bf16 && device == Device::Cpu && !has_brain_floats() {
+        tracing::warn!("this CPU has no bf16 in hardware: networks will be slower than in fp32");
+    }
+    if *PLACEMENT.get_or_init(|| (device, precision)) == (device, precision) {
+        tracing::info!(%device, %precision, "networks");
+    } else {
+        tracing::warn!(%device, %precision, "the networks' place is already set");
+    }
+    Ok(())
+}
+
+/// Where networks run that are opened now.
+pub fn device() -> Device {
+    PLACEMENT.get().map_or(Device::Cpu, |(device, _)| *device)
+}
+
+/// The first GPU if there is one that works, the processor otherwise.
+fn found_device() -> Device {
+    // Loading libtorch's CUDA half takes most of a second, so only where a driver shows a GPU.
+    if !std::path::Path::new("/dev/nvidia0").exists() {
+        return Device::Cpu;
+    }
+    match Device::Cuda(0).open() {
+        Ok(_) => Device::Cuda(0),
+        Err(error) => {
+            tracing::warn!(%error, "the GPU cannot be used");
+            Device::Cpu
+        }
+    }
+}
+
+/// Whether the processor multiplies brain floats (AVX512_BF16 or AMX); without, they are slower than 32 bits.
+pub fn has_brain_floats() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(|| std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| tells_brain_floats(&text)))
+}
+
+fn tells_brain_floats(cpuinfo: &str) -> bool {
+    let flags = cpuinfo.lines().find(|line| line.starts_with("flags"));
+    flags.is_some_and(|flags| flags.split_whitespace().any(|flag| matches!(flag, "avx512_bf16" | "amx_bf16")))
 }
 
 impl fmt::Display for Device {
@@ -183,6 +247,19 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(text.parse::<Device>(), expected);
+        }
+    }
+
+    #[test]
+    fn brain_floats_are_read_off_the_flags_of_the_first_processor() {
+        let cases = [
+            ("flags\t\t: fpu avx512_bf16 amx_tile\n", true),
+            ("processor\t: 0\nflags\t\t: fpu amx_bf16\n", true),
+            ("model name\t: avx512_bf16\nflags\t\t: fpu avx512_vnni\n", false),
+            ("", false),
+        ];
+        for (cpuinfo, expected) in cases {
+            assert_eq!(tells_brain_floats(cpuinfo), expected, "{cpuinfo}");
         }
     }
 

@@ -262,15 +262,15 @@ settings! {
     /// How long a lost track hidden behind others is still shown.
     shown_hidden: seconds = 300, 0.0, 60.0;
     /// Weight of the appearance of a pair that also overlaps.
-    appearance_weight: number = 0.5, 0.0, 2.0;
+    appearance_weight: number = 0.42, 0.0, 2.0;
     /// Embeddings kept for each track.
-    gallery_slots: limit = 8, 0.0, 64.0;
+    gallery_slots: limit = 16, 0.0, 64.0;
     /// Least time between two embeddings kept.
-    gallery_interval: seconds = 600, 0.0, 600.0;
+    gallery_interval: seconds = 500, 0.0, 600.0;
     /// A detection below adds nothing to the gallery.
     gallery_score: number = 0.68, 0.0, 1.0;
     /// A detection covered more by others adds nothing to the gallery.
-    gallery_max_covered: number = 0.2, 0.0, 1.0;
+    gallery_max_covered: number = 0.3, 0.0, 1.0;
     /// Evidence that finds a track again by appearance, from 0 (as likely as not) to 1 (certain).
     refind_evidence: number = 0.3, 0.0, 1.0;
     /// How far from its place a track may be found again at once, box heights.

@@ -95,16 +95,19 @@ fn each_fault_says_where_what_and_what_to_do() {
         ("detect: {min_scor: 0.5}", "3:10: detect.min_scor: unknown key; did you mean min_score?"),
         (
             "detect: {threshold: 0.5}",
-            "3:10: detect.threshold: unknown key; known keys: model, input_px, classes, min_score, max_iou, max_batch",
+            "3:10: detect.threshold: unknown key; known keys: model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, max_detections, max_batch",
         ),
         (
             "detect: {1: 2}",
-            "3:10: detect.1: unknown key; known keys: model, input_px, classes, min_score, max_iou, max_batch",
+            "3:10: detect.1: unknown key; known keys: model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, max_detections, max_batch",
         ),
-        ("min_score: 0.5", "3:1: min_score: unknown key; min_score belongs under detect or under embed"),
+        (
+            "min_score: 0.5",
+            "3:1: min_score: unknown key; min_score belongs under streams[] or under detect or under embed",
+        ),
         (
             "detect: [1, 2]",
-            "3:1: detect: [1,2], expected a mapping with model, input_px, classes, min_score, max_iou, max_batch",
+            "3:1: detect: [1,2], expected a mapping with model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, max_detections, max_batch",
         ),
         (
             "detect: {classes: person}",
@@ -118,13 +121,13 @@ fn each_fault_says_where_what_and_what_to_do() {
         ("detect: {classes: [cat, cat]}", r#"3:25: detect.classes[1]: "cat" is already classes[0]"#),
         (
             "detect: {model: yolov3tiny}",
-            r#"3:10: detect.model: "yolov3tiny", expected the detector yolov3-tiny or a model file; did you mean yolov3-tiny?"#,
+            r#"3:10: detect.model: "yolov3tiny", expected the detector yolov3-tiny, yolox-nano, yolox-tiny, yolox-s, nanodet-m, nanodet-m-320, ssd-mobilenet-v1 or a model file; did you mean yolov3-tiny?"#,
         ),
         (
             "embed: {model: yolov3-tiny}",
-            r#"3:9: embed.model: "yolov3-tiny", expected the embedder mobilenet-v2 or a model file; yolov3-tiny is no embedder"#,
+            r#"3:9: embed.model: "yolov3-tiny", expected the embedder mobilenet-v2, osnet-x0.25, osnet-x1.0 or a model file; yolov3-tiny is no embedder"#,
         ),
-        ("embed: off", r#"3:1: embed: "off", expected none or a mapping with model, min_score, max_batch"#),
+        ("embed: off", r#"3:1: embed: "off", expected none or a mapping with model, by_class, min_score, max_batch"#),
         (
             "track: {algorithm: bytrack}",
             r#"3:9: track.algorithm: "bytrack", expected one of eyeline, bytetrack, ocsort, sort; did you mean bytetrack?"#,
@@ -147,6 +150,7 @@ fn each_fault_says_where_what_and_what_to_do() {
         ("output: {video: yes}", r#"3:10: output.video: "yes", expected true or false"#),
         ("output: {dir: ''}", r#"3:10: output.dir: "", expected text, not empty"#),
         ("runtime: {threads: 0}", "3:11: runtime.threads: 0, expected auto or a whole number 1..=1024"),
+        ("runtime: {precision: fp8}", r#"3:11: runtime.precision: "fp8", expected one of auto, fp32, bf16, fp16"#),
         ("runtime: {shutdown: 0s}", r#"3:11: runtime.shutdown: "0s", expected a duration 1s..=10m"#),
     ];
     for (lines, expected) in cases {
@@ -162,8 +166,16 @@ fn faults_of_streams_and_zones() {
         ("streams: []".into(), vec!["2:1: streams: 0 streams, need at least 1"]),
         ("streams: {}".into(), vec!["2:1: streams: {}, expected a list of 1 to 1024 streams"]),
         ("detect: {}".into(), vec!["1:1: streams: missing, expected a list of 1 to 1024 streams"]),
-        ("streams: [5]".into(), vec!["2:11: streams[0]: 5, expected a mapping with name, file, repeat, zones"]),
-        ("streams: [{repeat: 2}]".into(), vec!["2:11: streams[0].file: missing, expected text, not empty"]),
+        (
+            "streams: [5]".into(),
+            vec![
+                "2:11: streams[0]: 5, expected a mapping with name, file, url, repeat, live, enabled, max_fps, priority, active, classes, min_score, camera, zones",
+            ],
+        ),
+        (
+            "streams: [{repeat: 2}]".into(),
+            vec!["2:11: streams[0].file: missing, expected a video here or a camera in url"],
+        ),
         (
             "streams: [{file: a.mp4, repeat: 0}]".into(),
             vec!["2:25: streams[0].repeat: 0, expected a whole number 1..=1000000"],
@@ -238,8 +250,8 @@ detect:
         "8:9: streams[0].zones[1].name: missing, expected text of 1 to 200 characters",
         "8:9: streams[0].zones[1].polygon: the edges from corners 0 and 2 cross or touch; \
          give the corners in order around the zone",
-        "9:5: streams[1].file: missing, expected text, not empty",
         r#"9:5: streams[1].name: "gate" is already the name of streams[0]"#,
+        "9:5: streams[1].file: missing, expected a video here or a camera in url",
         "10:5: streams[1].fiel: unknown key; did you mean file?",
         "11:10: output.trial: unknown key; did you mean trail?",
         r#"13:3: detect.min_score: "high", expected a number 0..=1"#,
@@ -250,7 +262,7 @@ detect:
 
 #[test]
 fn files_that_are_no_pipeline_at_all() {
-    let mapping = "version, streams, detect, embed, track, output, runtime";
+    let mapping = "version, streams, detect, embed, track, output, sinks, api, runtime";
     let cases = [
         ("", format!("1:1: no value, expected a mapping with {mapping}")),
         ("just text", format!("1:1: \"just text\", expected a mapping with {mapping}")),

@@ -2,7 +2,7 @@
 //! another.
 
 use super::{LogError, lock_of, schema, store};
-use crate::event::{Event, Timestamp, What};
+use crate::event::{Event, Timestamp, What, state::Totals};
 use rusqlite::{Connection, OptionalExtension, ToSql};
 use std::{
     path::{Path, PathBuf},
@@ -185,6 +185,15 @@ impl LogReader {
             }
             counts.sort();
             Ok(counts)
+        })
+    }
+
+    /// What was counted in a stream so far.
+    pub fn totals(&self, stream: &str) -> Result<Totals, LogError> {
+        self.with(|connection| {
+            let mut id = connection.prepare_cached("SELECT id FROM streams WHERE name = ?1")?;
+            let id: Option<i64> = id.query_row([stream], |row| row.get(0)).optional()?;
+            id.map_or_else(|| Ok(Totals::default()), |id| store::totals(connection, id))
         })
     }
 

@@ -7,7 +7,6 @@ use super::{
 };
 use crate::serve::{
     jpeg,
-    operate::OperateError,
     view::{Looked, Picture, ViewSize, Viewer},
 };
 use axum::{
@@ -112,8 +111,7 @@ pub(super) async fn snapshot(
             let headers = picture_headers(&picture);
             Ok((headers, Bytes::from_owner(jpeg_of(picture).await?)).into_response())
         }
-        Some(Looked::Closed) => Err(OperateError::unknown(&name).into()),
-        None => {
+        Some(Looked::Closed) | None => {
             let state = api.operate.stream(&name)?.state.as_str();
             let detail = format!("stream {name:?} is {state}: no picture within {} s", SNAPSHOT_PATIENCE.as_secs());
             Err(Problem::new(StatusCode::CONFLICT, "no-picture", "No picture", detail))

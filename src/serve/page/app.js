@@ -304,6 +304,9 @@ function totals(streams) {
 
 // ---- Pictures
 
+// The stream that is shown large, and how to stop it.
+let large = null;
+
 async function draw(canvas, jpeg) {
   let picture;
   try {
@@ -355,6 +358,7 @@ function headEnd(bytes) {
 const wall = {
   wanted: "",
   abort: null,
+  away: false,
 
   changed() {
     clearTimeout(this.timer);
@@ -362,7 +366,7 @@ const wall = {
   },
 
   query() {
-    if (document.hidden || locked) return "";
+    if (document.hidden || locked || this.away) return "";
     const seen = [...tiles.values()].filter(({ visible, status }) => visible && status?.state === "live");
     return seen.map(({ name }) => `stream=${encodeURIComponent(name)}`).sort().join("&");
   },
@@ -394,9 +398,18 @@ const wall = {
 
 document.addEventListener("visibilitychange", () => wall.changed());
 
-// ---- One stream, large
+// A page that was left may be kept for the way back; nobody looks at it meanwhile.
+addEventListener("pagehide", () => {
+  wall.away = true;
+  wall.follow();
+  large?.abort.abort();
+});
+addEventListener("pageshow", () => {
+  wall.away = false;
+  wall.changed();
+});
 
-let large = null;
+// ---- One stream, large
 
 async function openLarge(name) {
   large = { name, abort: new AbortController() };

@@ -4,7 +4,7 @@ use super::cfg::{Cfg, Conv, LayerKind, MaxPool, Shape};
 use crate::torch::{
     Activation, FoldedConv,
     layers::{ConvLayer, Geometry, activate},
-    runtime::{Network, Placement, TorchError},
+    runtime::{Network, Placement, Precision, TorchError},
 };
 use tch::{Device, Kind, Tensor};
 
@@ -60,6 +60,9 @@ impl DarknetNetwork {
             let operation = match &layer.kind {
                 LayerKind::Conv(conv) => {
                     let folded = weights.next().ok_or_else(|| TorchError("fewer weights than convolutions".into()))?;
+                    // What a head reads are coordinates, which need more than 8 bits.
+                    let is_head = matches!(cfg.layers.get(index + 1).map(|next| &next.kind), Some(LayerKind::Yolo(_)));
+                    let place = if is_head { Placement { precision: Precision::Fp32, ..place } } else { place };
                     Operation::Conv(convolution(conv, folded, input, place)?)
                 }
                 LayerKind::MaxPool(pool) => Operation::MaxPool(Pool::new(pool, input, layer.output)),

@@ -5,9 +5,13 @@ use super::{
     OnnxError,
     graph::{Action, Convolution, Graph, GraphNode, ValueId},
     operators::{ConvSpec, EPSILON, Node, scalar_of},
+    precision::makes_scores,
     trace::Trace,
 };
-use crate::torch::{Activation, runtime::TorchError};
+use crate::torch::{
+    Activation,
+    runtime::{Precision, TorchError},
+};
 use tch::{Kind, Tensor};
 
 /// Who gives and how many read each value.
@@ -36,7 +40,7 @@ impl Wiring {
 }
 
 /// Everything, in the order in which one makes the next possible.
-pub(super) fn fuse(graph: &mut Graph<'_>, one: &Trace) -> Result<(), OnnxError> {
+pub(super) fn fuse(graph: &mut Graph<'_>, one: &Trace, precision: Precision) -> Result<(), OnnxError> {
     take_convolutions(graph, one)?;
     while fold_into_convolutions(graph, one)? {
         graph.drop_dead();
@@ -45,7 +49,7 @@ pub(super) fn fuse(graph: &mut Graph<'_>, one: &Trace) -> Result<(), OnnxError> 
     while join_activations(graph) {
         graph.drop_dead();
     }
-    activate_in_convolutions(graph);
+    activate_in_convolutions(graph, one, precision);
     join_shuffles(graph);
     graph.drop_dead();
     Ok(())
@@ -344,13 +348,16 @@ fn gelu(graph: &Graph<'_>, wiring: &Wiring, index: usize) -> Option<(ValueId, Ac
     })
 }
 
-/// Lets convolutions compute the activation that follows them.
-fn activate_in_convolutions(graph: &mut Graph<'_>) {
+/// Lets convolutions compute the activation that follows them. Scores are left to 32 bits.
+fn activate_in_convolutions(graph: &mut Graph<'_>, one: &Trace, precision: Precision) {
     let wiring = Wiring::of(graph);
     for index in 0..graph.nodes.len() {
         let node = &graph.nodes[index];
         let (Action::Activate(activation), &[Some(value)]) = (&node.action, &node.inputs[..]) else { continue };
         let (activation, output) = (*activation, node.outputs[0]);
+        if precision != Precision::Fp32 && makes_scores(activation, one.shapes[value].as_deref()) {
+            continue;
+        }
         let Some(producer) = wiring.producer[value].filter(|_| wiring.uses[value] == 1) else { continue };
         let producer = &mut graph.nodes[producer];
         let Action::Conv(convolution) = &mut producer.action else { continue };

@@ -85,7 +85,7 @@ struct Step {
 enum Work {
     Stored(Operation),
     Conv {
-        layer: ConvLayer,
+        layer: Box<ConvLayer>,
         border: Option<[i64; 4]>,
     },
     /// In place where nobody else sees the input.
@@ -140,7 +140,7 @@ impl OnnxNetwork {
         let two = two.filter(|_| forms.is_some());
         fold::fold_shapes(&mut graph, &one, two.as_ref());
         fold::skip_identities(&mut graph, &one, two.as_ref());
-        fuse::fuse(&mut graph, &one)?;
+        fuse::fuse(&mut graph, &one, options.place.precision)?;
         Lowering { options, feed, one, forms }.network(graph)
     }
 
@@ -445,7 +445,7 @@ impl Lowering<'_> {
             place.precision = Precision::Fp32;
         }
         let layer = ConvLayer::from_tensors(weight, bias, geometry, *activation, place, shape)?;
-        Ok(Work::Conv { layer, border })
+        Ok(Work::Conv { layer: Box::new(layer), border })
     }
 }
 

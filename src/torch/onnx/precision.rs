@@ -2,7 +2,8 @@
 //!
 //! Narrow floats pay in convolutions and do harm in coordinates: 8 bits of accuracy tell 416 from 418, not from 417. So
 //! narrow values begin at a convolution, go through what only moves, pools, joins or activates them, and end for good at
-//! the first operation of another kind: where boxes and scores are made of them, everything is in 32 bits.
+//! the first operation of another kind: where boxes and scores are made of them, everything is in 32 bits, the last
+//! convolutions included.
 
 use super::{
     OnnxError,
@@ -55,7 +56,9 @@ pub(super) fn narrow(graph: &mut Graph<'_>, one: &Trace, precision: Precision) -
     if precision == Precision::Fp32 {
         return Ok(vec![true; graph.nodes.len()]);
     }
+    let last = last_layers(graph);
     let mut pass = Pass {
+        last,
         states: vec![State::Fed; graph.values],
         nodes: Vec::with_capacity(graph.nodes.len()),
         wide: Vec::new(),
@@ -63,14 +66,16 @@ pub(super) fn narrow(graph: &mut Graph<'_>, one: &Trace, precision: Precision) -
         wide_of: vec![None; graph.values],
         precision,
     };
-    for node in std::mem::take(&mut graph.nodes) {
-        pass.node(graph, one, node)?;
+    for (index, node) in std::mem::take(&mut graph.nodes).into_iter().enumerate() {
+        pass.node(graph, one, node, index)?;
     }
     graph.nodes = pass.nodes;
     Ok(pass.wide)
 }
 
 struct Pass {
+    /// Whether a node, by its index, is the last of its kind before an output.
+    last: Vec<bool>,
     states: Vec<State>,
     nodes: Vec<GraphNode>,
     wide: Vec<bool>,
@@ -81,18 +86,18 @@ struct Pass {
 }
 
 impl Pass {
-    fn node(&mut self, graph: &mut Graph<'_>, one: &Trace, mut node: GraphNode) -> Result<(), OnnxError> {
+    fn node(&mut self, graph: &mut Graph<'_>, one: &Trace, mut node: GraphNode, index: usize) -> Result<(), OnnxError> {
         let read: Vec<ValueId> = node.inputs.iter().flatten().copied().collect();
         let computed = read.iter().filter(|id| !graph.constants.contains_key(id));
         let states: Vec<State> = computed.map(|&id| self.states[id]).collect();
         let any_wide = states.contains(&State::Wide);
         let measures = matches!(graph.operator(&node), "Shape" | "Size");
-        let output = if matches!(node.action, Action::Conv(_)) && !any_wide {
+        let output = if matches!(node.action, Action::Conv(_)) && !any_wide && !self.last[index] {
             self.convert_inputs(graph, &mut node, Action::ToNetwork);
             State::Narrow
         } else if measures || !states.contains(&State::Narrow) {
             if any_wide && !measures { State::Wide } else { State::Fed }
-        } else if !states.contains(&State::Fed) && !any_wide && carries(graph, one, &node) {
+        } else if !states.contains(&State::Fed) && !any_wide && !self.last[index] && carries(graph, one, &node) {
             self.narrow_constants(graph, &mut node)?;
             State::Narrow
         } else {
@@ -152,15 +157,36 @@ impl Pass {
     }
 }
 
+/// Convolutions and products that no other one follows on the way to an output.
+fn last_layers(graph: &Graph<'_>) -> Vec<bool> {
+    let mut late = vec![false; graph.values];
+    graph.outputs.iter().for_each(|&output| late[output] = true);
+    let mut last = vec![false; graph.nodes.len()];
+    for (index, node) in graph.nodes.iter().enumerate().rev() {
+        if !node.outputs.iter().flatten().any(|&output| late[output]) {
+            continue;
+        }
+        last[index] = matches!(node.action, Action::Conv(_)) || matches!(graph.operator(node), "Gemm" | "MatMul");
+        if !last[index] {
+            node.inputs.iter().flatten().for_each(|&input| late[input] = true);
+        }
+    }
+    last
+}
+
+/// Whether an activation makes scores of values of this shape: a gate over channels belongs to the network, one over
+/// places or boxes does not.
+pub(super) fn makes_scores(activation: Activation, shape: Option<&[i64]>) -> bool {
+    let gates = matches!(activation, Activation::Logistic | Activation::HardSigmoid | Activation::Tanh);
+    gates && !matches!(shape, Some(&[_, _, 1, 1]))
+}
+
 /// Whether a node that reads narrow values gives narrow values.
 fn carries(graph: &Graph<'_>, one: &Trace, node: &GraphNode) -> bool {
     let shape = |id: Option<ValueId>| one.shapes.get(id?)?.as_deref();
     match node.action {
-        // A gate over channels belongs to the network; over places or boxes it makes scores.
-        Action::Activate(Activation::Logistic | Activation::HardSigmoid | Activation::Tanh) => {
-            matches!(shape(node.inputs[0]), Some(&[_, _, 1, 1]))
-        }
-        Action::Activate(_) | Action::Reshape(_) | Action::ChannelShuffle(_) | Action::Conv(_) => true,
+        Action::Activate(activation) => !makes_scores(activation, shape(node.inputs[0])),
+        Action::Reshape(_) | Action::ChannelShuffle(_) | Action::Conv(_) => true,
         Action::ToFloat | Action::ToNetwork => false,
         Action::Stored(_) => {
             let operator = graph.operator(node);

@@ -138,6 +138,11 @@ impl StoredTensor {
         (self.kind == ElementKind::Int64).then(|| self.bytes.chunks_exact(8).map(value).collect())
     }
 
+    /// The values, where they are truths.
+    pub fn bools(&self) -> Option<Vec<bool>> {
+        (self.kind == ElementKind::Bool).then(|| self.bytes.iter().map(|&byte| byte != 0).collect())
+    }
+
     /// A copy of it as libtorch's tensor.
     pub(super) fn to_torch(&self) -> Result<Tensor, OnnxError> {
         let tensor = Tensor::f_from_data_size(&self.bytes, &self.dims, self.kind.stored());

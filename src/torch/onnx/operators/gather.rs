@@ -77,39 +77,29 @@ fn gather_nd(node: &Node<'_>) -> Result<Operation, String> {
     })
 }
 
-/// How values that meet an existing one are combined; libtorch's name, none for replacing.
-fn reduction(node: &Node<'_>) -> Result<Option<&'static str>, String> {
+/// Whether values are added to what is there instead of replacing it.
+fn adds(node: &Node<'_>) -> Result<bool, String> {
     match node.attributes.text("reduction", "none")?.as_str() {
-        "none" => Ok(None),
-        "add" => Ok(Some("sum")),
-        "mul" => Ok(Some("prod")),
-        "max" => Ok(Some("amax")),
-        "min" => Ok(Some("amin")),
-        other => Err(format!("reduction = {other:?}")),
+        "none" => Ok(false),
+        "add" => Ok(true),
+        other => Err(format!("reduction = {other:?} is not supported")),
     }
 }
 
 fn scatter_elements(node: &Node<'_>) -> Result<Operation, String> {
     let along = node.attributes.int("axis", 0)?;
-    let reduction = reduction(node)?;
+    let add = adds(node)?;
     one(move |inputs| {
         let (x, indices, updates) = (inputs.at(0)?, inputs.at(1)?, inputs.at(2)?);
         let along = axis(along, x.dim())?;
         let indices = counted(indices, x.size()[along])?;
         let along = along as i64;
-        match reduction {
-            None => Ok(x.f_scatter(along, &indices, updates)?),
-            Some(reduction) => Ok(x.f_scatter_reduce(along, &indices, updates, reduction)?),
-        }
+        Ok(if add { x.f_scatter_add(along, &indices, updates)? } else { x.f_scatter(along, &indices, updates)? })
     })
 }
 
 fn scatter_nd(node: &Node<'_>) -> Result<Operation, String> {
-    let add = match reduction(node)? {
-        None => false,
-        Some("sum") => true,
-        Some(_) => return Err("reductions other than add are not supported".into()),
-    };
+    let add = adds(node)?;
     one(move |inputs| {
         let (x, indices, updates) = (inputs.at(0)?, inputs.at(1)?, inputs.at(2)?);
         let columns = index_columns(indices, &x.size())?;

@@ -1,0 +1,57 @@
+//! The event log of a run and those who follow it.
+
+use super::analysis;
+use crate::{
+    config::plan::Plan,
+    event::log::EventLog,
+    sink::{followers::Followers, status::SinkReport},
+};
+use anyhow::Context;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A log and its followers.
+pub struct Delivery {
+    log: EventLog,
+    followers: Followers,
+}
+
+impl Delivery {
+    /// Opens the log and starts the followers; none where the plan keeps no log.
+    ///
+    /// Errors: the log cannot be opened, a thread cannot be started.
+    pub fn start(plan: &Plan) -> anyhow::Result<Option<Self>> {
+        let Some(log) = analysis::open_log(plan)? else { return Ok(None) };
+        let followers =
+            Followers::start(&plan.sinks, Arc::new(log.clone())).context("cannot start the threads of the sinks")?;
+        Ok(Some(Self { log, followers }))
+    }
+
+    /// The log.
+    pub fn log(&self) -> EventLog {
+        self.log.clone()
+    }
+
+    /// Delivers what the log still has within `deadline` and says what is left for the next run, and what was lost.
+    pub fn finish(self, deadline: Duration) {
+        let began = Instant::now();
+        self.log.flush(deadline);
+        for SinkReport { name, lag_events, skipped, trouble, .. } in
+            self.followers.finish(deadline.saturating_sub(began.elapsed()))
+        {
+            if lag_events > 0 {
+                let why = trouble.map_or(String::new(), |trouble| format!(": {trouble}"));
+                eprintln!("eyeline: sink {name}: {lag_events} events wait in the log for the next run{why}");
+            }
+            if skipped > 0 {
+                eprintln!("eyeline: sink {name}: {skipped} events were refused for good and skipped");
+            }
+        }
+        let lost = self.log.figures().lost;
+        if lost > 0 {
+            eprintln!("eyeline: event log: {lost} events were not kept, its disk was full or too slow");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The promise: a stream that is connected again and again, and streams that come and go, leave nothing behind. Alone in
+//! its program, because threads and files of other tests would be counted.
+//!
+//! Short by default; `EYELINE_SOAK=1` runs 1,000 reconnects and 500 add/remove cycles and, with `EYELINE_SOAK_CSV=FILE`,
+//! writes the curve.
+
+#![cfg(feature = "line")]
+
+mod cameras;
+
+use cameras::{PATIENCE, Server, Spec, Watch, free_port, on_port};
+use eyeline::config::plan::Transport;
+use std::{fmt::Write as _, fs, path::Path};
+
+/// Not a test: the camera's own process.
+#[test]
+fn camera_process() {
+    cameras::be_a_camera();
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Footprint {
+    resident_kib: u64,
+    threads: usize,
+    files: usize,
+}
+
+fn footprint() -> Footprint {
+    let count = |folder: &str| fs::read_dir(Path::new("/proc/self").join(folder)).expect("Linux").count();
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("resident size");
+    let resident_kib = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number");
+    Footprint { resident_kib, threads: count("task"), files: count("fd") }
+}
+
+/// Runs `cycle` so often and looks at the process fifty times on the way. The first fifth warms up: pools of threads and
+/// memory are as large as they get.
+fn soak(name: &str, cycles: usize, curve: &mut String, mut cycle: impl FnMut(usize)) {
+    let mut seen = Vec::new();
+    for index in 0..cycles {
+        cycle(index);
+        if index % cycles.div_ceil(50) == 0 || index + 1 == cycles {
+            let Footprint { resident_kib, threads, files } = footprint();
+            writeln!(curve, "{name},{},{resident_kib},{threads},{files}", index + 1).expect("text");
+            seen.push((index, footprint()));
+        }
+    }
+    let (_, warm) = *seen.iter().find(|(index, _)| index * 5 >= cycles).expect("cycles");
+    let (_, last) = *seen.last().expect("cycles");
+    println!("{name}: {cycles} cycles, {warm:?} to {last:?}");
+    // 2 %, and what a pool may still grow by in a short run.
+    let allowed_kib = warm.resident_kib / 50 + 4 * 1024;
+    assert!(last.resident_kib <= warm.resident_kib + allowed_kib, "{name}: {warm:?} grew to {last:?}");
+    assert!(last.threads <= warm.threads + 3 && last.files <= warm.files + 6, "{name}: {warm:?} grew to {last:?}");
+}
+
+#[test]
+fn coming_and_going_leaves_nothing_behind() {
+    let is_long = std::env::var_os("EYELINE_SOAK").is_some();
+    let (reconnects, changes) = if is_long { (1000, 500) } else { (25, 15) };
+    let (port, spec) = (free_port(), Spec { fps: 25, ..Spec::default() });
+    let _server = Server::start(port, &spec);
+    let watch = Watch::start(vec![on_port("stays", port, Transport::Tcp)]);
+    watch.wait_frames(0, 1);
+    let control = watch.running.control.clone();
+    let stays = control.roster().find("stays").expect("known");
+    let mut curve = "what,cycle,resident_kib,threads,files\n".to_owned();
+    soak("reconnect", reconnects, &mut curve, |_| {
+        control.restart(stays).expect("steered");
+        let epoch = watch.frames(0).last().expect("frames").epoch;
+        cameras::wait_until("a frame of the next epoch", || watch.frames(0).last().is_some_and(|f| f.epoch > epoch));
+        watch.forget();
+    });
+    let connection = watch.counters(0).connection();
+    assert_eq!(connection.losses, 0, "{connection:?}");
+    soak("add and remove", changes, &mut curve, |index| {
+        let plan = on_port(&format!("guest {index}"), port, Transport::Tcp);
+        let guest = control.add(plan.clone(), |stream| cameras::opener(stream, &plan)).expect("added");
+        let counters = watch.running.stats.stream(guest);
+        let done = || counters.done.load(std::sync::atomic::Ordering::SeqCst);
+        cameras::wait_until("a frame of the guest", || done() > 0);
+        control.remove(guest, PATIENCE).expect("removed");
+        watch.forget();
+    });
+    if let Some(path) = std::env::var_os("EYELINE_SOAK_CSV") {
+        fs::write(path, curve).expect("written");
+    }
+    // The line works as on the first day: the one thing in the picture has a track.
+    watch.wait_frames(0, 5);
+    assert_eq!(watch.counters(0).open_tracks.load(std::sync::atomic::Ordering::SeqCst), 1);
+    watch.stop();
+}
