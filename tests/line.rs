@@ -145,6 +145,7 @@ impl Tracker for SameTrack {
             detection: Some(0),
             first_seen: MediaTime(0),
             last_seen: seen.at,
+            reidentified_from: None,
             shown: true,
         }));
     }

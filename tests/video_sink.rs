@@ -50,7 +50,18 @@ fn track(id: u64, state: TrackState, bbox: BBox) -> Track {
     let at = MediaTime(0);
     let shown = state != TrackState::Removed;
     let class = ClassId(0);
-    Track { id: TrackId(id), state, bbox, class, score: 0.87, detection: None, first_seen: at, last_seen: at, shown }
+    Track {
+        id: TrackId(id),
+        state,
+        bbox,
+        class,
+        score: 0.87,
+        detection: None,
+        first_seen: at,
+        last_seen: at,
+        reidentified_from: None,
+        shown,
+    }
 }
 
 fn create(path: &Path, size: ImageSize, fps: Option<f64>) -> AnnotatedVideo {

@@ -1,14 +1,18 @@
 //! Zones: who is in, since when, and whether it is too many. Pure: points and media time in, what happened out.
 
-use crate::{config::plan::ZonePlan, track::TrackId};
+use super::{left::ObjectRule, millis};
+use crate::{
+    config::plan::ZonePlan,
+    event::{TrackSeen, What},
+    track::TrackId,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-/// A track is in a zone, or out of it, once its anchor point has been for this long: a box that trembles at the edge does
-/// not come and go. Long against a detector's jitter, short against a step. Empirical.
-pub const SETTLE: Duration = Duration::from_millis(300);
+/// A track goes the wrong way once it has for this long. Empirical: who turns around on the spot has not.
+const WRONG: f64 = 1.0;
 
 /// A named polygon and what it watches for.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,13 +25,26 @@ pub struct AreaRule {
     pub dwell: Option<Duration>,
     /// More tracks than this are a crowd.
     pub max_occupancy: Option<u32>,
+    /// The way tracks should go.
+    pub heading: Option<HeadingRule>,
+    /// Objects that belong here and should not be taken away.
+    pub kept: Option<ObjectRule>,
+}
+
+/// The way tracks should go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeadingRule {
+    /// Degrees clockwise from up in the picture.
+    pub degrees: f64,
+    /// Headings that differ by more are wrong, degrees.
+    pub tolerance: f64,
 }
 
 impl From<&ZonePlan> for AreaRule {
     fn from(plan: &ZonePlan) -> Self {
-        let ZonePlan { name, polygon, dwell, max_occupancy } = plan;
+        let ZonePlan { name, polygon, dwell, max_occupancy, heading, kept } = plan.clone();
         let corners = polygon.iter().map(|corner| [corner.x_norm, corner.y_norm]).collect();
-        Self { name: name.clone(), corners, dwell: *dwell, max_occupancy: *max_occupancy }
+        Self { name, corners, dwell, max_occupancy, heading, kept }
     }
 }
 
@@ -42,10 +59,23 @@ pub enum AreaNews {
     Dwelled(f64),
 }
 
+impl AreaNews {
+    /// What happened as it is told; `occupancy` counts who is in the zone now.
+    pub fn told(self, seen: TrackSeen, zone: String, occupancy: u32) -> What {
+        match self {
+            Self::Entered => What::ZoneEntered { seen, zone, occupancy },
+            Self::Left(seconds) => What::ZoneLeft { seen, zone, occupancy, dwell_seconds: millis(seconds) },
+            Self::Dwelled(seconds) => What::ZoneDwelled { seen, zone, dwell_seconds: millis(seconds) },
+        }
+    }
+}
+
 /// One zone at work. Times are seconds of the stream, never decreasing.
 #[derive(Debug)]
 pub struct Area {
     rule: AreaRule,
+    /// How long a track must be in or out before it counts, seconds.
+    settle: f64,
     visits: BTreeMap<TrackId, Visit>,
     inside: BTreeSet<TrackId>,
     crowd: Option<f64>,
@@ -62,6 +92,15 @@ struct Visit {
     /// Since when it has been on the other side than it counts for, if it has.
     other: Option<f64>,
     has_dwelled: bool,
+    /// Since when it has gone the wrong way, and whether that was told.
+    wrong_since: Option<f64>,
+    is_wrong: bool,
+}
+
+impl Visit {
+    const fn at(now: f64) -> Self {
+        Self { first: now, last: now, other: Some(now), has_dwelled: false, wrong_since: None, is_wrong: false }
+    }
 }
 
 /// What a zone held since it was last asked.
@@ -85,10 +124,11 @@ impl Counted {
 }
 
 impl Area {
-    /// An empty zone.
-    pub fn new(rule: AreaRule) -> Self {
+    /// An empty zone; who has been in or out for `settle` is.
+    pub fn new(rule: AreaRule, settle: Duration) -> Self {
         Self {
             rule,
+            settle: settle.as_secs_f64(),
             visits: BTreeMap::new(),
             inside: BTreeSet::new(),
             crowd: None,
@@ -142,10 +182,9 @@ impl Area {
             self.visits.remove(&track);
             return None;
         }
-        let fresh = Visit { first: now, last: now, other: Some(now), has_dwelled: false };
-        let visit = self.visits.entry(track).or_insert(fresh);
+        let visit = self.visits.entry(track).or_insert(Visit::at(now));
         visit.last = now;
-        if now - visit.first < SETTLE.as_secs_f64() {
+        if now - visit.first < self.settle {
             return None;
         }
         visit.other = None;
@@ -166,7 +205,29 @@ impl Area {
             return is_news.then_some(AreaNews::Dwelled(stayed));
         }
         let since = *visit.other.get_or_insert(now);
-        if now - since < SETTLE.as_secs_f64() { None } else { self.end(track) }
+        if now - since < self.settle { None } else { self.end(track) }
+    }
+
+    /// A track in the zone goes in the direction `heading`, degrees, or hardly moves. Gives the heading if it is the wrong way
+    /// for certain, once a visit.
+    pub fn see_heading(&mut self, track: TrackId, heading: Option<f64>, now: f64) -> Option<f64> {
+        let HeadingRule { degrees, tolerance } = self.rule.heading?;
+        let visit = self.visits.get_mut(&track).filter(|_| self.inside.contains(&track))?;
+        let wrong = heading.filter(|heading| ((heading - degrees + 540.0).rem_euclid(360.0) - 180.0).abs() > tolerance);
+        let Some(heading) = wrong else {
+            visit.wrong_since = None;
+            return None;
+        };
+        let since = *visit.wrong_since.get_or_insert(now);
+        let is_news = now - since >= WRONG && !visit.is_wrong;
+        visit.is_wrong |= is_news;
+        is_news.then_some(heading)
+    }
+
+    /// Whether something of `class` belongs here that had stood for so many seconds.
+    pub fn misses(&self, class: &str, stood: f64) -> bool {
+        let belongs = |rule: &ObjectRule| rule.classes.iter().any(|known| known == class);
+        self.rule.kept.as_ref().is_some_and(|rule| belongs(rule) && stood >= rule.after.as_secs_f64())
     }
 
     /// A track is gone; it leaves if it was in.
@@ -175,7 +236,7 @@ impl Area {
         self.inside.remove(&track).then_some(AreaNews::Left(visit.last - visit.first))
     }
 
-    /// A frame is over. Gives whether the zone became crowded (true) or cleared (false), which takes `SETTLE` too.
+    /// A frame is over. Gives whether the zone became crowded (true) or cleared (false), which takes as long to settle.
     pub fn settle(&mut self, now: f64) -> Option<bool> {
         let occupancy = self.occupancy();
         let counted = &mut self.counted;
@@ -190,7 +251,7 @@ impl Area {
             return None;
         }
         let since = *self.crowd.get_or_insert(now);
-        if now - since < SETTLE.as_secs_f64() {
+        if now - since < self.settle {
             return None;
         }
         (self.is_crowded, self.crowd) = (is_over, None);
@@ -223,18 +284,18 @@ pub fn contains(corners: &[[f32; 2]], [x, y]: [f32; 2]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analyze::SETTLE;
     use proptest::prelude::*;
 
     const IN: [f32; 2] = [0.5, 0.5];
     const OUT: [f32; 2] = [0.1, 0.5];
 
     fn area(dwell: Option<u64>, max_occupancy: Option<u32>) -> Area {
-        Area::new(AreaRule {
-            name: "door".into(),
-            corners: vec![[0.4, 0.4], [0.6, 0.4], [0.6, 0.6], [0.4, 0.6]],
-            dwell: dwell.map(Duration::from_secs),
-            max_occupancy,
-        })
+        let heading = Some(HeadingRule { degrees: 350.0, tolerance: 60.0 });
+        let kept = Some(ObjectRule { classes: vec!["bicycle".into()], after: Duration::from_secs(5) });
+        let corners = vec![[0.4, 0.4], [0.6, 0.4], [0.6, 0.6], [0.4, 0.6]];
+        let dwell = dwell.map(Duration::from_secs);
+        Area::new(AreaRule { name: "door".into(), corners, dwell, max_occupancy, heading, kept }, SETTLE)
     }
 
     /// What a track does that is at `at(frame)` in each of `frames` frames, ten a second.
@@ -259,6 +320,35 @@ mod tests {
         assert_eq!(told(&mut area(None, None), 100, flicker), []);
         let inside = |frame: u32| if frame > 10 && frame.is_multiple_of(2) { OUT } else { IN };
         assert_eq!(told(&mut area(None, None), 100, inside), [(3, AreaNews::Entered)]);
+    }
+
+    #[test]
+    fn the_wrong_way_is_told_once_a_visit_and_only_inside() {
+        let going = |at: [f32; 2], heading: &dyn Fn(u32) -> Option<f64>| -> Vec<u32> {
+            let mut area = area(None, None);
+            let mut wrong = |frame: u32| {
+                let now = f64::from(frame) / 10.0;
+                area.see(TrackId(1), at, now);
+                area.see_heading(TrackId(1), heading(frame), now)
+            };
+            (0..100).filter(|&frame| wrong(frame).is_some()).collect()
+        };
+        // In since the fourth frame, wrong for a second.
+        assert_eq!(going(IN, &|_| Some(170.0)), [13]);
+        assert_eq!(going(IN, &|_| Some(51.0)), [13]);
+        for right in [Some(350.0), Some(0.0), Some(49.0), Some(291.0), None] {
+            assert_eq!(going(IN, &|_| right), [], "{right:?}");
+        }
+        assert_eq!(going(OUT, &|_| Some(170.0)), []);
+        // Nobody turns around for less than a second at a time.
+        assert_eq!(going(IN, &|frame| Some(if frame % 10 < 8 { 170.0 } else { 0.0 })), []);
+    }
+
+    #[test]
+    fn what_stood_long_enough_is_missed() {
+        let area = area(None, None);
+        assert!(area.misses("bicycle", 5.0));
+        assert!(!area.misses("bicycle", 4.9) && !area.misses("person", 50.0));
     }
 
     #[test]

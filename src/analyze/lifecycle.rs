@@ -27,6 +27,8 @@ pub(super) struct Open {
     top_score: f32,
     told_at: f64,
     path: Path,
+    /// Whether it was told to stand.
+    is_stopped: bool,
 }
 
 impl Lifecycle {
@@ -67,13 +69,24 @@ impl Lifecycle {
         self.started += 1;
         let mut path = Path::default();
         path.add(at);
-        self.open.insert(track.id, Open { last: *track, detections: 1, top_score: track.score, told_at: now, path });
-        Some(What::TrackStarted { seen: seen.clone(), reidentified_from: None })
+        let open = Open { last: *track, detections: 1, top_score: track.score, told_at: now, path, is_stopped: false };
+        self.open.insert(track.id, open);
+        Some(What::TrackStarted { seen: seen.clone(), reidentified_from: track.reidentified_from.map(|id| id.0) })
     }
 
     /// An open track when it was last seen.
     pub fn last_of(&self, track: TrackId) -> Option<&Track> {
         self.open.get(&track).map(|open| &open.last)
+    }
+
+    /// An open track has stood for long. Gives whether that is news.
+    pub fn stands(&mut self, track: TrackId) -> bool {
+        self.open.get_mut(&track).is_some_and(|open| !std::mem::replace(&mut open.is_stopped, true))
+    }
+
+    /// A track moves on. Gives whether it was told to stand.
+    pub fn moves_on(&mut self, track: TrackId) -> bool {
+        self.open.get_mut(&track).is_some_and(|open| std::mem::replace(&mut open.is_stopped, false))
     }
 
     /// A track is gone; gives it if it was open.

@@ -3,10 +3,6 @@
 use crate::{config::plan::LinePlan, event::Direction, track::TrackId};
 use std::collections::BTreeMap;
 
-/// Frames in a row a track must be seen on the other side before it has crossed: a box that trembles on the line has not.
-/// Empirical; a walker is seen far longer.
-pub const CONFIRM_FRAMES: u32 = 3;
-
 /// A line from one point to another. Who looks from the first to the second has `Out` on the left and `In` on the right.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LineRule {
@@ -29,6 +25,8 @@ impl From<&LinePlan> for LineRule {
 #[derive(Debug)]
 pub struct Line {
     rule: LineRule,
+    /// Frames in a row a track must be seen beyond before it has crossed.
+    confirm_frames: u32,
     tracks: BTreeMap<TrackId, Passage>,
 }
 
@@ -51,9 +49,9 @@ enum Side {
 }
 
 impl Line {
-    /// A line nobody is at.
-    pub const fn new(rule: LineRule) -> Self {
-        Self { rule, tracks: BTreeMap::new() }
+    /// A line nobody is at; who was seen beyond it in `confirm_frames` frames in a row has crossed it.
+    pub const fn new(rule: LineRule, confirm_frames: u32) -> Self {
+        Self { rule, confirm_frames, tracks: BTreeMap::new() }
     }
 
     /// Its name.
@@ -90,7 +88,7 @@ impl Line {
             passage.is_across = is_between(passage.last, point, self.rule.from, self.rule.to);
         }
         passage.beyond += 1;
-        if passage.beyond < CONFIRM_FRAMES {
+        if passage.beyond < self.confirm_frames {
             return None;
         }
         let is_across = passage.is_across;
@@ -124,6 +122,7 @@ fn is_between(before: [f32; 2], after: [f32; 2], from: [f32; 2], to: [f32; 2]) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analyze::CONFIRM_FRAMES;
     use proptest::prelude::*;
 
     /// As much as the made-up walkers tremble.
@@ -131,7 +130,7 @@ mod tests {
 
     /// From left to right through the middle: in is down, out is up.
     fn line() -> Line {
-        Line::new(LineRule { name: "kerb".into(), from: [0.2, 0.5], to: [0.8, 0.5] })
+        Line::new(LineRule { name: "kerb".into(), from: [0.2, 0.5], to: [0.8, 0.5] }, CONFIRM_FRAMES)
     }
 
     fn crossings(path: impl IntoIterator<Item = [f32; 2]>) -> Vec<Direction> {

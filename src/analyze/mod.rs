@@ -1,101 +1,58 @@
-//! Events from tracks: beginnings and ends, zones, lines, counts. Knows neither pixels nor where events go.
+//! Events from tracks: beginnings and ends, zones, lines, motion, counts. Knows neither pixels nor where events go.
 //!
 //! `StreamAnalysis` is what the line calls, one a stream; behind it `lifecycle` remembers the open tracks, `area` and `line`
-//! watch one zone and one line each, `counts` sums up, `teller` makes the events.
+//! watch one zone and one line each, `movement` says who stands and how fast the others go (`ground`: in metres), `left`
+//! watches objects left alone, `counts` sums up, `teller` makes the events.
 
 pub mod area;
 mod counts;
+pub mod ground;
+pub mod left;
 mod lifecycle;
 pub mod line;
+mod movement;
+mod settings;
 mod teller;
 
+pub use settings::{AnalysisSettings, Anchor, CONFIRM_FRAMES, Rules, SETTLE};
+
 use crate::{
-    config::plan::{LinePlan, StreamPlan, ZonePlan},
-    event::{AreaCount, Counts, Event, ModelRef, TrackEnd, TrackSeen, What, state::Totals},
+    config::plan::StreamPlan,
+    event::{Event, TrackEnd, TrackSeen, What},
     frame::FrameMeta,
     pipeline::flow::{EndReason, Turn},
     source::SourceInfo,
     track::{Track, TrackId, TrackState},
 };
 use area::{Area, AreaNews, AreaRule};
-use counts::LineCounts;
+use counts::Counting;
+use ground::Ground;
+use left::{LeftObjects, Present};
 use lifecycle::Lifecycle;
 use line::{Line, LineRule};
-use std::{sync::Arc, time::Duration};
+use movement::{Movement, Sighting};
 use teller::Teller;
 
 /// How far a box trembles, as a share of its height: the slack of lines. Empirical, see `Line::see`.
 const SLACK: f32 = 0.05;
 
-/// What a stream's analysis is to do and where it goes on.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct AnalysisSettings {
-    /// Stream name of the plan.
-    pub stream: String,
-    /// Class names of the detector.
-    pub classes: Arc<[String]>,
-    /// Whether its events have a wall-clock time: a recording's have none.
-    pub is_live: bool,
-    /// The networks, told when the stream starts.
-    pub models: Vec<ModelRef>,
-    /// Zones.
-    pub areas: Vec<AreaRule>,
-    /// Lines.
-    pub lines: Vec<LineRule>,
-    /// Which point of a box stands for it.
-    pub anchor: Anchor,
-    /// A `track.updated` for each track at most this often; none for `None`.
-    pub updates: Option<Duration>,
-    /// A `counts` this often, where there are zones or lines; none for `None`.
-    pub counts: Option<Duration>,
-    /// Sequence number of the first event.
-    pub first_sequence: u64,
-    /// What was counted before.
-    pub totals: Totals,
-}
-
-impl AnalysisSettings {
-    /// What a stream's plan says of it; everything else at its default.
-    pub fn of(plan: &StreamPlan) -> Self {
-        Self {
-            stream: plan.name.clone(),
-            is_live: plan.live.is_some(),
-            areas: plan.zones.iter().map(AreaRule::from).collect(),
-            lines: plan.lines.iter().map(LineRule::from).collect(),
-            ..Self::default()
-        }
-    }
-}
-
-/// The point of a box that zones and lines look at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Anchor {
-    /// Middle of the lower edge: where a person stands.
-    #[default]
-    Bottom,
-    /// The middle: for a camera that looks straight down.
-    Center,
-    /// Middle of the upper edge: where lower parts are often hidden.
-    Top,
-}
-
 /// One stream's events.
 ///
-/// Order: `stream.started`; within a frame first the ends (of each removed track by ascending id: the zones it was in, then
-/// itself), then what the seen tracks do by ascending id (start, update, zones, lines), then what is true of zones, then
-/// counts; at the end of the stream the ends of every open track, the last counts, `stream.ended`. An ended track never
-/// reopens.
+/// Order: `stream.started`; within a frame first the ends (of each removed track by ascending id: what was taken away, the
+/// zones it was in, then itself), then what the seen tracks do by ascending id (start, update, standing, zones, lines), then
+/// what was abandoned, what is true of zones, counts; at the end of the stream the ends of every open track, the last
+/// counts, `stream.ended`. An ended track never reopens.
 #[derive(Debug)]
 pub struct StreamAnalysis {
     teller: Teller,
     lifecycle: Lifecycle,
     areas: Vec<Area>,
     lines: Vec<Line>,
-    line_counts: LineCounts,
-    anchor: Anchor,
-    counts: Option<Duration>,
-    /// When the interval being counted began, seconds of the stream.
-    counting_since: Option<f64>,
+    movement: Movement,
+    left: Option<LeftObjects>,
+    counting: Counting,
+    ground: Option<Ground>,
+    rules: Rules,
     began: bool,
 }
 
@@ -103,16 +60,17 @@ impl StreamAnalysis {
     /// The analysis that `settings` ask for.
     pub fn new(settings: AnalysisSettings) -> Self {
         let teller = Teller::new(&settings);
-        let AnalysisSettings { areas, lines, anchor, updates, counts, .. } = settings;
+        let AnalysisSettings { areas, lines, ground, rules, totals, .. } = settings;
         Self {
             teller,
-            lifecycle: Lifecycle::new(updates),
-            areas: areas.into_iter().map(Area::new).collect(),
-            lines: lines.into_iter().map(Line::new).collect(),
-            line_counts: LineCounts::new(settings.totals),
-            anchor,
-            counts,
-            counting_since: None,
+            lifecycle: Lifecycle::new(rules.updates),
+            areas: areas.into_iter().map(|rule| Area::new(rule, rules.settle)).collect(),
+            lines: lines.into_iter().map(|rule| Line::new(rule, rules.confirm_frames)).collect(),
+            movement: Movement::new(rules.settle),
+            left: rules.abandoned.clone().map(LeftObjects::new),
+            counting: Counting::new(rules.counts, totals),
+            ground,
+            rules,
             began: false,
         }
     }
@@ -135,13 +93,13 @@ impl StreamAnalysis {
     pub fn frame(&mut self, meta: &FrameMeta, tracks: &[Track], events: &mut Vec<Event>) {
         self.teller.frame(meta);
         let now = self.teller.now();
-        self.counting_since.get_or_insert(now);
         for track in tracks.iter().filter(|track| track.state == TrackState::Removed) {
             self.end_track(track.id, TrackEnd::Gone, events);
         }
         for track in tracks.iter().filter(|track| track.state == TrackState::Confirmed) {
             self.see(track, now, events);
         }
+        self.watch_objects(tracks, now, events);
         for area in &mut self.areas {
             let (occupancy, limit) = (area.occupancy(), area.limit().unwrap_or(0));
             let zone = area.name().to_owned();
@@ -151,7 +109,8 @@ impl StreamAnalysis {
                 None => {}
             }
         }
-        self.count(now, events);
+        let counts = self.counting.due(now, &mut self.areas);
+        counts.into_iter().for_each(|counts| self.teller.tell(What::Counts(counts), events));
     }
 
     /// Something happened to the scene that no track did, in the frame taken in last.
@@ -168,31 +127,8 @@ impl StreamAnalysis {
                 let outage_seconds = millis(outage.as_secs_f64());
                 self.teller.tell(What::StreamRecovered { outage_seconds }, events);
             }
-            Turn::Changed { plan } => self.change(&plan.zones, &plan.lines, events),
+            Turn::Changed { plan } => self.change(plan, events),
             Turn::Paused | Turn::Resumed => {}
-        }
-    }
-
-    /// Zones and lines are others from here on. Who is in a zone that goes leaves it; a zone that stays under its name keeps
-    /// who is in it, whatever its shape is now, until they are seen elsewhere. Totals go on by name.
-    fn change(&mut self, zones: &[ZonePlan], lines: &[LinePlan], events: &mut Vec<Event>) {
-        let rules: Vec<AreaRule> = zones.iter().map(AreaRule::from).collect();
-        let is_kept = |area: &Area| rules.iter().any(|rule| rule.name == area.name());
-        for index in (0..self.areas.len()).filter(|&index| !is_kept(&self.areas[index])).collect::<Vec<_>>() {
-            for track in self.areas[index].tracks() {
-                self.leave(index, track, events);
-            }
-        }
-        let mut before = std::mem::take(&mut self.areas);
-        for rule in rules {
-            let same = before.iter().position(|area| area.name() == rule.name);
-            let area = same.map(|index| before.swap_remove(index).with_rule(rule.clone()));
-            self.areas.push(area.unwrap_or_else(|| Area::new(rule)));
-        }
-        let mut before = std::mem::take(&mut self.lines);
-        for rule in lines.iter().map(LineRule::from) {
-            let same = before.iter().position(|line| *line.rule() == rule);
-            self.lines.push(same.map_or_else(|| Line::new(rule), |index| before.swap_remove(index)));
         }
     }
 
@@ -202,104 +138,162 @@ impl StreamAnalysis {
             self.end_track(track, TrackEnd::StreamEnded, events);
         }
         if self.began {
-            self.tell_counts(self.teller.now(), events);
+            let counts = self.counting.last(self.teller.now(), &mut self.areas);
+            counts.into_iter().for_each(|counts| self.teller.tell(What::Counts(counts), events));
             let ended = self.teller.ended(reason);
             self.teller.tell(ended, events);
         }
     }
 
+    /// Zones and lines are others from here on. Who is in a zone that goes leaves it; a zone that stays under its name keeps
+    /// who is in it, whatever its shape is now, until they are seen elsewhere. Totals go on by name.
+    fn change(&mut self, plan: &StreamPlan, events: &mut Vec<Event>) {
+        let rules: Vec<AreaRule> = plan.zones.iter().map(AreaRule::from).collect();
+        let is_kept = |area: &Area| rules.iter().any(|rule| rule.name == area.name());
+        let gone: Vec<usize> = (0..self.areas.len()).filter(|&index| !is_kept(&self.areas[index])).collect();
+        for index in gone {
+            for track in self.areas[index].tracks() {
+                self.leave(index, track, events);
+            }
+        }
+        let mut before = std::mem::take(&mut self.areas);
+        for rule in rules {
+            let same = before.iter().position(|area| area.name() == rule.name);
+            let area = same.map(|index| before.swap_remove(index).with_rule(rule.clone()));
+            self.areas.push(area.unwrap_or_else(|| Area::new(rule, self.rules.settle)));
+        }
+        let mut before = std::mem::take(&mut self.lines);
+        for rule in plan.lines.iter().map(LineRule::from) {
+            let same = before.iter().position(|line| *line.rule() == rule);
+            let line = same.map(|index| before.swap_remove(index));
+            self.lines.push(line.unwrap_or_else(|| Line::new(rule, self.rules.confirm_frames)));
+        }
+        if self.ground != plan.ground {
+            self.ground.clone_from(&plan.ground);
+            self.movement.forget_metres();
+        }
+    }
+
     fn see(&mut self, track: &Track, now: f64, events: &mut Vec<Event>) {
-        let point = self.teller.normalized(self.anchor.of(track));
-        let mut seen = self.teller.seen(track);
-        seen.zones = self.zones_of(track.id);
+        let at_px = self.rules.anchor.of(track);
+        let point = self.teller.normalized(at_px);
+        let diagonal_px = track.bbox.width().hypot(track.bbox.height());
+        let at_m = self.ground.as_ref().and_then(|ground| ground.metres(point));
+        let had_stood = self.movement.see(track.id, Sighting { at_px, at_m, diagonal_px }, now);
+        let mut seen = self.seen(track);
         if let Some(what) = self.lifecycle.see(track, &seen, point, now) {
             self.teller.tell(what, events);
         }
-        for index in 0..self.areas.len() {
-            let Some(news) = self.areas[index].see(track.id, point, now) else { continue };
-            seen.zones = self.zones_of(track.id);
-            let (zone, occupancy) = (self.areas[index].name().to_owned(), self.areas[index].occupancy());
-            let what = match news {
-                AreaNews::Entered => What::ZoneEntered { seen: seen.clone(), zone, occupancy },
-                AreaNews::Left(seconds) => {
-                    What::ZoneLeft { seen: seen.clone(), zone, occupancy, dwell_seconds: millis(seconds) }
-                }
-                AreaNews::Dwelled(seconds) => {
-                    What::ZoneDwelled { seen: seen.clone(), zone, dwell_seconds: millis(seconds) }
-                }
-            };
-            self.teller.tell(what, events);
-        }
+        self.see_standing(track.id, &seen, had_stood, now, events);
+        self.see_zones(track.id, &mut seen, point, now, events);
         let slack = SLACK * seen.bbox_norm.height;
         for line in &mut self.lines {
             let Some(direction) = line.see(track.id, point, slack) else { continue };
-            let total = self.line_counts.crossed(line.name(), &seen.class, direction);
+            let total = self.counting.crossed(line.name(), &seen.class, direction);
             let line = line.name().to_owned();
             self.teller.tell(What::LineCrossed { seen: seen.clone(), line, direction, total }, events);
         }
     }
 
+    /// Tells of a track that stopped, or that moves on after it `had_stood` so many seconds.
+    fn see_standing(
+        &mut self,
+        track: TrackId,
+        seen: &TrackSeen,
+        had_stood: Option<f64>,
+        now: f64,
+        events: &mut Vec<Event>,
+    ) {
+        if let Some(stood) = had_stood {
+            self.take_away(track, stood, events);
+            if self.lifecycle.moves_on(track) {
+                let moved = What::TrackMoved { seen: seen.clone(), stopped_seconds: millis(stood) };
+                self.teller.tell(moved, events);
+            }
+        }
+        let stood = self.movement.stood(track, now);
+        let is_long = self.rules.stopped.is_some_and(|after| stood >= after.as_secs_f64());
+        if is_long && self.lifecycle.stands(track) {
+            self.teller.tell(What::TrackStopped { seen: seen.clone(), stopped_seconds: millis(stood) }, events);
+        }
+    }
+
+    fn see_zones(&mut self, track: TrackId, seen: &mut TrackSeen, point: [f32; 2], now: f64, events: &mut Vec<Event>) {
+        let heading = self.movement.heading_degrees(track);
+        for index in 0..self.areas.len() {
+            let news = self.areas[index].see(track, point, now);
+            let (zone, occupancy) = (self.areas[index].name().to_owned(), self.areas[index].occupancy());
+            if let Some(news) = news {
+                seen.zones = self.zones_of(track);
+                self.teller.tell(news.told(seen.clone(), zone.clone(), occupancy), events);
+            }
+            if let Some(heading) = self.areas[index].see_heading(track, heading, now) {
+                let heading_degrees = round_to(heading as f32, 10.0);
+                self.teller.tell(What::TrackWrongWay { seen: seen.clone(), zone, heading_degrees }, events);
+            }
+        }
+    }
+
+    /// Tells of objects that were left alone.
+    fn watch_objects(&mut self, tracks: &[Track], now: f64, events: &mut Vec<Event>) {
+        let Some(left) = &mut self.left else { return };
+        let present = |track: &Track| Present {
+            track: track.id,
+            class: self.teller.class(track),
+            foot_px: Anchor::Bottom.of(track),
+            height_px: track.bbox.height(),
+            stood: self.movement.stood(track.id, now),
+        };
+        let seen: Vec<&Track> = tracks.iter().filter(|track| track.state == TrackState::Confirmed).collect();
+        let present: Vec<Present<'_>> = seen.iter().map(|track| present(track)).collect();
+        let abandoned = left.frame(&present, now);
+        for (id, alone) in abandoned {
+            let Some(track) = seen.iter().find(|track| track.id == id) else { continue };
+            let what = What::ObjectAbandoned { seen: self.seen(track), alone_seconds: millis(alone) };
+            self.teller.tell(what, events);
+        }
+    }
+
     fn end_track(&mut self, track: TrackId, reason: TrackEnd, events: &mut Vec<Event>) {
+        if reason == TrackEnd::Gone {
+            self.take_away(track, self.movement.had_stood(track), events);
+        }
         self.lines.iter_mut().for_each(|line| line.end(track));
+        self.left.iter_mut().for_each(|left| left.end(track));
         (0..self.areas.len()).for_each(|index| self.leave(index, track, events));
         let Some(open) = self.lifecycle.end(track) else { return };
-        let seen = self.teller.seen(&open.last);
+        let seen = self.seen(&open.last);
+        self.movement.end(track);
         self.teller.tell(What::TrackEnded(open.ended(seen, reason)), events);
+    }
+
+    /// An object is where it had stood for so many seconds no more: tells the zones it belongs in.
+    fn take_away(&mut self, track: TrackId, stood: f64, events: &mut Vec<Event>) {
+        let Some(last) = self.lifecycle.last_of(track) else { return };
+        let seen = self.seen(last);
+        let is_missed = |area: &&Area| area.holds(track) && area.misses(&seen.class, stood);
+        for area in self.areas.iter().filter(is_missed) {
+            let (seen, zone) = (seen.clone(), area.name().to_owned());
+            self.teller.tell(What::ObjectRemoved { seen, zone, stopped_seconds: millis(stood) }, events);
+        }
     }
 
     /// A track is in zone `index` no more, whether or not it was seen to go.
     fn leave(&mut self, index: usize, track: TrackId, events: &mut Vec<Event>) {
-        let Some(AreaNews::Left(seconds)) = self.areas[index].end(track) else { return };
+        let Some(news) = self.areas[index].end(track) else { return };
         let Some(last) = self.lifecycle.last_of(track) else { return };
-        let seen = TrackSeen { zones: self.zones_of(track), ..self.teller.seen(last) };
         let (zone, occupancy) = (self.areas[index].name().to_owned(), self.areas[index].occupancy());
-        self.teller.tell(What::ZoneLeft { seen, zone, occupancy, dwell_seconds: millis(seconds) }, events);
+        self.teller.tell(news.told(self.seen(last), zone, occupancy), events);
+    }
+
+    /// A track as it is told now.
+    fn seen(&self, track: &Track) -> TrackSeen {
+        let speed = self.movement.speed_mps(track.id).map(|speed| round_to(speed as f32, 100.0));
+        TrackSeen { zones: self.zones_of(track.id), speed_mps: speed, ..self.teller.seen(track) }
     }
 
     fn zones_of(&self, track: TrackId) -> Vec<String> {
         self.areas.iter().filter(|area| area.holds(track)).map(|area| area.name().to_owned()).collect()
-    }
-
-    /// Tells the counts if their interval is over.
-    fn count(&mut self, now: f64, events: &mut Vec<Event>) {
-        let (Some(interval), Some(since)) = (self.counts, self.counting_since) else { return };
-        if now - since >= interval.as_secs_f64() {
-            self.tell_counts(now, events);
-        }
-    }
-
-    fn tell_counts(&mut self, now: f64, events: &mut Vec<Event>) {
-        let (Some(_), Some(since)) = (self.counts, self.counting_since.replace(now)) else { return };
-        if self.areas.is_empty() && self.lines.is_empty() {
-            return;
-        }
-        let zone = |area: &mut Area| {
-            let counted = area.take_counted();
-            AreaCount {
-                zone: area.name().to_owned(),
-                occupancy: area.occupancy(),
-                most: counted.most,
-                mean: millis(counted.mean()),
-                entered: counted.entered,
-            }
-        };
-        let zones = self.areas.iter_mut().map(zone).collect();
-        let lines = self.line_counts.take();
-        let counts = Counts { from_seconds: millis(since), to_seconds: millis(now), lines, zones };
-        self.teller.tell(What::Counts(counts), events);
-    }
-}
-
-impl Anchor {
-    /// The anchor of a track's box, source pixels.
-    fn of(self, track: &Track) -> [f32; 2] {
-        let bbox = &track.bbox;
-        let y = match self {
-            Self::Bottom => bbox.bottom,
-            Self::Center => (bbox.top + bbox.bottom) / 2.0,
-            Self::Top => bbox.top,
-        };
-        [(bbox.left + bbox.right) / 2.0, y]
     }
 }
 

@@ -83,12 +83,17 @@ impl Teller {
         What::StreamEnded { frames: self.frames, reason: reason.into() }
     }
 
-    /// A track as events tell it; zones are for the caller to fill in.
+    /// A track's class name; empty for one that the detector does not name.
+    pub fn class(&self, track: &Track) -> &str {
+        self.classes.get(usize::from(track.class.0)).map_or("", String::as_str)
+    }
+
+    /// A track as events tell it; zones and speed are for the caller to fill in.
     pub fn seen(&self, track: &Track) -> TrackSeen {
-        let class = self.classes.get(usize::from(track.class.0)).cloned();
+        let class = self.class(track);
         TrackSeen {
             track: track.id.0,
-            class: class.unwrap_or_else(|| format!("class {}", track.class.0)),
+            class: if class.is_empty() { format!("class {}", track.class.0) } else { class.to_owned() },
             score: round_to(track.score, 1e4),
             bbox: EventBox::from(&track.bbox),
             bbox_norm: EventBox::normalized(&track.bbox, self.size),

@@ -2,13 +2,19 @@
 
 use super::*;
 use crate::{
+    config::plan::{LinePlan, ZonePlan, ZonePoint},
     detect::ClassId,
-    event::{Direction, Keep, StreamEnd, TrackEnded},
+    event::{Clock, Direction, Keep, StreamEnd, TrackEnded, state::Totals},
     frame::{ImageSize, StreamId},
     geometry::BBox,
     time::MediaTime,
 };
-use std::time::Instant;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+mod motion;
 
 const SIZE: ImageSize = ImageSize { width: 1000, height: 1000 };
 
@@ -35,6 +41,7 @@ fn track(id: u64, state: TrackState, score: f32, seq: u64, feet: [f32; 2]) -> Tr
         detection: Some(0),
         first_seen: MediaTime(0),
         last_seen: MediaTime(seq as i64 * 100_000_000),
+        reidentified_from: None,
         shown: true,
     }
 }
@@ -49,9 +56,14 @@ fn settings() -> AnalysisSettings {
 
 fn with_places() -> AnalysisSettings {
     let corners = vec![[0.4, 0.4], [0.6, 0.4], [0.6, 0.6], [0.4, 0.6]];
-    let area = AreaRule { name: "door".into(), corners, dwell: None, max_occupancy: None };
+    let area = area("door", corners);
     let line = LineRule { name: "kerb".into(), from: [0.1, 0.5], to: [0.9, 0.5] };
-    AnalysisSettings { areas: vec![area], lines: vec![line], counts: Some(Duration::from_secs(5)), ..settings() }
+    let rules = Rules { counts: Some(Duration::from_secs(5)), ..Rules::default() };
+    AnalysisSettings { areas: vec![area], lines: vec![line], rules, ..settings() }
+}
+
+fn area(name: &str, corners: Vec<[f32; 2]>) -> AreaRule {
+    AreaRule { name: name.into(), corners, dwell: None, max_occupancy: None, heading: None, kept: None }
 }
 
 fn kinds(events: &[Event]) -> Vec<&str> {
@@ -93,7 +105,8 @@ fn a_stream_that_never_opened_says_nothing() {
 #[test]
 fn updates_come_as_often_as_asked_for_and_not_at_all_by_default() {
     let count = |updates| {
-        let mut analysis = StreamAnalysis::new(AnalysisSettings { updates, ..settings() });
+        let rules = Rules { updates, ..Rules::default() };
+        let mut analysis = StreamAnalysis::new(AnalysisSettings { rules, ..settings() });
         let mut events = Vec::new();
         for seq in 0..51 {
             analysis.frame(&meta(seq), &[track(1, TrackState::Confirmed, 0.5, seq, [1.0, 1.0])], &mut events);
@@ -216,4 +229,78 @@ fn events_follow_to_the_state_that_a_crash_would_leave() {
         assert!(state.open.is_empty() && !state.is_open);
         assert!(closing.iter().zip(kept.len() as u64..).all(|(event, sequence)| event.sequence == sequence));
     }
+}
+
+fn with_zones(names: &[&str], left_x: f32) -> Arc<StreamPlan> {
+    let corner = |x_norm, y_norm| ZonePoint { x_norm, y_norm };
+    let polygon = vec![corner(left_x, 0.4), corner(0.6, 0.4), corner(0.6, 0.6), corner(left_x, 0.6)];
+    let line = LinePlan { name: "kerb".into(), from: corner(0.1, 0.5), to: corner(0.9, 0.5) };
+    Arc::new(StreamPlan {
+        zones: names.iter().map(|name| ZonePlan::new(name, polygon.clone())).collect(),
+        lines: vec![line],
+        ..StreamPlan::recording("gate", "x.mp4")
+    })
+}
+
+#[test]
+fn zones_change_while_the_stream_runs() {
+    let mut analysis = StreamAnalysis::new(AnalysisSettings::of(&with_zones(&["door", "mat"], 0.4)));
+    let mut events = Vec::new();
+    let stand = |analysis: &mut StreamAnalysis, seqs: std::ops::Range<u64>, events: &mut Vec<Event>| {
+        for seq in seqs {
+            analysis.frame(&meta(seq), &[track(1, TrackState::Confirmed, 0.5, seq, [450.0, 450.0])], events);
+        }
+    };
+    stand(&mut analysis, 0..10, &mut events);
+    assert_eq!(kinds(&events), ["track.started", "zone.entered", "zone.entered"]);
+    // One goes, one stays as it is and one is new.
+    events.clear();
+    analysis.turn(&Turn::Changed { plan: with_zones(&["door", "step"], 0.4) }, &mut events);
+    assert_eq!((kinds(&events), events[0].what.zone()), (vec!["zone.left"], Some("mat")));
+    events.clear();
+    stand(&mut analysis, 10..20, &mut events);
+    assert_eq!((kinds(&events), events[0].what.zone()), (vec!["zone.entered"], Some("step")));
+    // The shape of both is another one, which the track is not in.
+    events.clear();
+    analysis.turn(&Turn::Changed { plan: with_zones(&["door", "step"], 0.5) }, &mut events);
+    assert_eq!(kinds(&events), Vec::<&str>::new());
+    stand(&mut analysis, 20..30, &mut events);
+    assert_eq!(kinds(&events), ["zone.left", "zone.left"]);
+}
+
+#[test]
+fn totals_go_on_when_lines_change() {
+    let mut analysis = StreamAnalysis::new(with_places());
+    let mut events = Vec::new();
+    walkers(&mut analysis, &mut events, 3);
+    let mut moved = (*with_zones(&[], 0.4)).clone();
+    moved.lines[0].from.y_norm = 0.6;
+    moved.lines[0].to.y_norm = 0.6;
+    analysis.turn(&Turn::Changed { plan: Arc::new(moved) }, &mut events);
+    walkers(&mut analysis, &mut events, 2);
+    let total = |event: &Event| if let What::LineCrossed { total, .. } = event.what { Some(total) } else { None };
+    assert_eq!(events.iter().filter_map(total).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn live_streams_have_a_wall_clock_and_say_whose() {
+    let mut analysis = StreamAnalysis::new(AnalysisSettings { is_live: true, ..settings() });
+    let mut events = Vec::new();
+    let captured = SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000);
+    analysis.begin(&info(), &mut events);
+    let at = |seq| [track(seq + 1, TrackState::Confirmed, 0.5, seq, [1.0, 1.0])];
+    analysis.frame(&FrameMeta { captured: Some(captured), ..meta(0) }, &at(0), &mut events);
+    analysis.frame(&meta(1), &at(1), &mut events);
+    analysis.turn(&Turn::Lost { cause: "gone".into() }, &mut events);
+    analysis.turn(&Turn::Recovered { outage: Duration::from_millis(1234) }, &mut events);
+    let expected = [
+        ("stream.started", Clock::Arrival),
+        ("track.started", Clock::Rtcp),
+        ("track.started", Clock::Arrival),
+        ("stream.lost", Clock::Arrival),
+        ("stream.recovered", Clock::Arrival),
+    ];
+    assert_eq!(events.iter().map(|event| (event.kind(), event.clock)).collect::<Vec<_>>(), expected);
+    assert_eq!(events[1].captured_at.map(|at| at.0), Some(1_900_000_000_000));
+    assert!(events.iter().all(|event| event.captured_at.is_some()));
 }

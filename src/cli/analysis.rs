@@ -1,8 +1,8 @@
 //! What is told of the streams of a plan, and the log that keeps it.
 
 use crate::{
-    analyze::AnalysisSettings,
-    config::plan::{EventsPlan, LogPlan, Plan, StreamPlan},
+    analyze::{AnalysisSettings, Rules},
+    config::plan::{LogPlan, Plan, StreamPlan},
     event::{
         ModelRef,
         log::{EventLog, LogError, LogSettings},
@@ -19,16 +19,14 @@ pub(super) fn open_log(plan: &Plan) -> Result<Option<EventLog>, LogError> {
 }
 
 /// What is told of each stream: its zones and lines, from where its log stands.
-pub(super) fn build(events: EventsPlan, models: &[ModelCard], log: Option<EventLog>) -> BuildAnalysis {
+pub(super) fn build(rules: Rules, models: &[ModelCard], log: Option<EventLog>) -> BuildAnalysis {
     let model = |card: &ModelCard| ModelRef { name: card.name.clone(), sha256: card.sha256.clone() };
     let models: Vec<ModelRef> = models.iter().map(model).collect();
     Box::new(move |plan| {
         let resumed = log.as_ref().map(|log| log.resume(&plan.name)).unwrap_or_default();
         AnalysisSettings {
             models: models.clone(),
-            anchor: events.anchor,
-            updates: events.updates,
-            counts: events.counts,
+            rules: rules.clone(),
             first_sequence: resumed.next_sequence,
             totals: resumed.totals,
             ..AnalysisSettings::of(plan)

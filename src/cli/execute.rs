@@ -167,7 +167,7 @@ fn parts(
         embed,
         tracker: tracker(settings, roster.clone(), log.clone()),
         camera: camera_motion(plan.camera_motion),
-        analyze: analysis::build(plan.events.clone(), &models, log.clone()),
+        analyze: analysis::build(plan.events.rules.clone(), &models, log.clone()),
         records: records(Arc::clone(plan), roster.clone(), refined.clone(), desks.clone(), events, log),
         video: plan.output.video.then(|| video(Arc::clone(plan), roster, classes)),
     };

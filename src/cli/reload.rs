@@ -83,7 +83,10 @@ fn apply(before: &Plan, wanted: &Plan, control: &Control) {
         match control.roster().find(&new.name).map(|stream| (stream, control.roster().get(stream))) {
             None => said(operate::add(control, new.clone()).map(drop), "added", &new.name),
             Some((stream, Some(now)))
-                if now.zones != new.zones || now.lines != new.lines || now.filter != new.filter =>
+                if now.zones != new.zones
+                    || now.lines != new.lines
+                    || now.ground != new.ground
+                    || now.filter != new.filter =>
             {
                 let change = |plan: &mut config::plan::StreamPlan| *plan = new.clone();
                 said(control.change(stream, change), "changed", &new.name);

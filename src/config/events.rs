@@ -4,9 +4,10 @@ use super::{
     plan::{ApiPlan, EventsPlan, LogPlan, OutputPlan, StreamPlan},
     plan_sinks::SinksPlan,
     raw::Span,
-    raw_events::{Anchor, Events},
+    raw_events::{Anchor, Events, Objects},
     span,
 };
+use crate::analyze::{self, Rules, left::ObjectRule};
 use std::{path::PathBuf, time::Duration};
 
 /// The log's name in the output folder, where the file names none.
@@ -19,14 +20,25 @@ pub(super) fn events(raw: &Events, log: Option<PathBuf>) -> EventsPlan {
     let log = |path| LogPlan { path, keep: duration(&raw.keep), max_bytes: u64::from(raw.max_megabytes) << 20 };
     EventsPlan {
         log: path.map(log),
-        updates: unless_zero(&raw.updates),
-        counts: unless_zero(&raw.counts),
-        anchor: match raw.anchor {
-            Anchor::Bottom => crate::analyze::Anchor::Bottom,
-            Anchor::Center => crate::analyze::Anchor::Center,
-            Anchor::Top => crate::analyze::Anchor::Top,
+        rules: Rules {
+            anchor: match raw.anchor {
+                Anchor::Bottom => analyze::Anchor::Bottom,
+                Anchor::Center => analyze::Anchor::Center,
+                Anchor::Top => analyze::Anchor::Top,
+            },
+            settle: duration(&raw.settle),
+            confirm_frames: raw.confirm_frames,
+            updates: unless_zero(&raw.updates),
+            counts: unless_zero(&raw.counts),
+            stopped: unless_zero(&raw.stopped),
+            abandoned: raw.abandoned.as_ref().map(objects),
         },
     }
+}
+
+/// What objects to be watched mean.
+pub(super) fn objects(raw: &Objects) -> ObjectRule {
+    ObjectRule { classes: raw.classes.clone(), after: duration(&raw.after) }
 }
 
 /// Where the log is of a run whose file does not say it. Recordings that nobody follows have none: each run over them is a

@@ -1,12 +1,16 @@
 //! Zones and lines of a stream: what they mean, and what is wrong with them.
 
 use super::{
+    events::objects,
     fault::{Fault, KeyPath},
     plan::{LinePlan, ZonePlan, ZonePoint},
-    raw::{Line, Point, Zone},
+    raw::{self, Line, Point, Zone},
     span,
 };
-use crate::geometry::{PolygonFault, polygon_fault};
+use crate::{
+    analyze::{area::HeadingRule, ground::Ground},
+    geometry::{PolygonFault, polygon_fault},
+};
 
 /// What the zones of a stream mean.
 pub(super) fn zones(raw: &[Zone], path: &KeyPath, faults: &mut Vec<Fault>) -> Vec<ZonePlan> {
@@ -71,7 +75,25 @@ fn zone_plan(zone: &Zone) -> ZonePlan {
         polygon: zone.polygon.iter().map(point).collect(),
         dwell: zone.dwell.as_ref().and_then(|dwell| span::parse(&dwell.0)),
         max_occupancy: zone.max_occupancy,
+        heading: zone.heading.map(|degrees| HeadingRule { degrees, tolerance: zone.heading_tolerance }),
+        kept: zone.removed.as_ref().map(objects),
     }
+}
+
+/// What the ground of a stream means.
+pub(super) fn ground(raw: Option<&raw::Ground>, path: &KeyPath, faults: &mut Vec<Fault>) -> Option<Ground> {
+    let raw = raw?;
+    let corners: Vec<[f64; 2]> = raw.corners.iter().map(|corner| corner.0).collect();
+    let made = match (&*corners, &*raw.edges_m, &*raw.homography) {
+        (&[a, b, c, d], &[e, f, g, h], []) => Ground::from_edges([a, b, c, d], [e, f, g, h]),
+        ([], [], &[a, b, c]) => Ground::from_homography([a, b, c]),
+        _ => {
+            let problem = "neither four corners and four edges_m nor a homography of three rows";
+            faults.push(Fault::new(path.clone(), problem));
+            return None;
+        }
+    };
+    made.map_err(|fault| faults.push(Fault::new(path.clone(), fault.to_string()))).ok()
 }
 
 const fn point(Point([x, y]): &Point) -> ZonePoint {

@@ -7,8 +7,8 @@ pub use super::{
 };
 use super::{plan_sinks::SinksPlan, schedule::Schedule};
 use crate::{
-    detect::nms::Scope, geometry::BBox, preprocess::camera_motion::CameraMotion, source::address::Address,
-    track::settings::TrackSettings,
+    analyze::ground::Ground, detect::nms::Scope, geometry::BBox, preprocess::camera_motion::CameraMotion,
+    source::address::Address, track::settings::TrackSettings,
 };
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
@@ -85,13 +85,23 @@ pub struct StreamPlan {
     pub zones: Vec<ZonePlan>,
     /// Lines at which crossings are counted.
     pub lines: Vec<LinePlan>,
+    /// From the picture to metres, where speed is wanted.
+    pub ground: Option<Ground>,
 }
 
 impl StreamPlan {
     /// A recording with every setting at its default.
     pub fn recording(name: &str, file: impl Into<PathBuf>) -> Self {
-        let (live, filter, zones, lines) = (None, FilterPlan::default(), Vec::new(), Vec::new());
-        Self { name: name.to_owned(), file: file.into(), repeat: 1, live, filter, zones, lines }
+        Self {
+            name: name.to_owned(),
+            file: file.into(),
+            repeat: 1,
+            live: None,
+            filter: FilterPlan::default(),
+            zones: Vec::new(),
+            lines: Vec::new(),
+            ground: None,
+        }
     }
 
     /// Where its frames come from, without credentials.

@@ -1,6 +1,6 @@
 //! The places events are about and the log that keeps them, after every check.
 
-use crate::analyze::Anchor;
+use crate::analyze::{Rules, area::HeadingRule, left::ObjectRule};
 use std::{path::PathBuf, time::Duration};
 
 /// A named polygon.
@@ -14,6 +14,10 @@ pub struct ZonePlan {
     pub dwell: Option<Duration>,
     /// More tracks than this are told of.
     pub max_occupancy: Option<u32>,
+    /// Tracks that go another way are told of.
+    pub heading: Option<HeadingRule>,
+    /// Objects that are told of when they are taken away.
+    pub kept: Option<ObjectRule>,
 }
 
 /// A named line.
@@ -41,12 +45,8 @@ pub struct ZonePoint {
 pub struct EventsPlan {
     /// The log, if one is kept.
     pub log: Option<LogPlan>,
-    /// Least time between two updates of a track; `None` sends none.
-    pub updates: Option<Duration>,
-    /// Time between two counts; `None` sends none.
-    pub counts: Option<Duration>,
-    /// Which point of a box stands for it.
-    pub anchor: Anchor,
+    /// What is told of tracks.
+    pub rules: Rules,
 }
 
 /// The log of events.
@@ -63,6 +63,6 @@ pub struct LogPlan {
 impl ZonePlan {
     /// A zone that only says who is in it.
     pub fn new(name: &str, polygon: Vec<ZonePoint>) -> Self {
-        Self { name: name.to_owned(), polygon, dwell: None, max_occupancy: None }
+        Self { name: name.to_owned(), polygon, dwell: None, max_occupancy: None, heading: None, kept: None }
     }
 }

@@ -4,7 +4,7 @@
 //! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
-pub use super::raw_events::{Events, Line, Zone};
+pub use super::raw_events::{Events, Ground, Line, Zone};
 use super::{raw_api::Api, raw_camera::Camera, raw_runtime::Runtime, raw_sinks::Sinks, raw_track::Track};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -93,6 +93,10 @@ pub struct Stream {
     /// Directed lines at which crossings are counted.
     #[schemars(length(max = 64))]
     pub lines: Vec<Line>,
+    /// From the picture to metres on flat ground: tracks are told with their speed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Ground")]
+    pub ground: Option<Ground>,
 }
 
 /// A camera's address as written. It may hold a password, so `Debug` shows it as messages do.
@@ -270,6 +274,7 @@ impl Default for Stream {
             camera: Camera::default(),
             zones: Vec::new(),
             lines: Vec::new(),
+            ground: None,
         }
     }
 }

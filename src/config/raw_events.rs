@@ -1,6 +1,7 @@
 //! The events' part of a pipeline file: zones, lines, where the log is and how much it keeps.
 
 use super::raw::{Point, Span};
+use crate::analyze::CONFIRM_FRAMES;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +27,40 @@ pub struct Events {
     /// What was counted at zones and lines is told this often; 0s never tells it.
     #[schemars(extend("x-duration" = ["0s", "24h"]))]
     pub counts: Span,
-    /// The point of a box that zones and lines look at.
+    /// The point of a box that zones, lines, standing and speed look at.
     pub anchor: Anchor,
+    /// A track is in a zone, out of it, or moves on, once it has been there for this long: boxes tremble.
+    #[schemars(extend("x-duration" = ["0s", "1m"]))]
+    pub settle: Span,
+    /// A track has crossed a line once it was seen beyond it in this many frames in a row.
+    #[schemars(range(min = 1, max = 1000))]
+    pub confirm_frames: u32,
+    /// Tell of tracks that stand this long (track.stopped) and when they move on (track.moved); 0s never.
+    #[schemars(extend("x-duration" = ["0s", "24h"]))]
+    pub stopped: Span,
+    /// Objects to tell of when they stand with nobody near (object.abandoned). People are of the class person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Objects", extend("examples" = [{ "classes": ["suitcase", "backpack"], "after": "1m" }]))]
+    pub abandoned: Option<Objects>,
+}
+
+/// Objects and a patience.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["classes"]))]
+pub struct Objects {
+    /// Their classes, by name.
+    #[schemars(length(min = 1, max = 1024), inner(length(min = 1)))]
+    pub classes: Vec<String>,
+    /// How long they must have stood.
+    #[schemars(extend("x-duration" = ["1s", "24h"]))]
+    pub after: Span,
+}
+
+impl Default for Objects {
+    fn default() -> Self {
+        Self { classes: Vec::new(), after: Span::from("1m") }
+    }
 }
 
 /// A point of a box.
@@ -44,7 +77,7 @@ pub enum Anchor {
 }
 
 /// A named area of the picture.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "zone", extend("required" = ["name", "polygon"]))]
 pub struct Zone {
@@ -63,6 +96,47 @@ pub struct Zone {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32", range(min = 0, max = 10_000), extend("examples" = [10]))]
     pub max_occupancy: Option<u32>,
+    /// The way tracks should go here, degrees clockwise from up in the picture; others are told of (track.wrong_way).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "f64", range(min = 0.0, max = 360.0), extend("examples" = [90.0]))]
+    pub heading: Option<f64>,
+    /// With heading: ways that differ by more than this are wrong, degrees.
+    #[schemars(range(min = 1.0, max = 179.0))]
+    pub heading_tolerance: f64,
+    /// Objects that belong here: tell when one that stood is there no more (object.removed).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Objects", extend("examples" = [{ "classes": ["bicycle"], "after": "1m" }]))]
+    pub removed: Option<Objects>,
+}
+
+impl Default for Zone {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            polygon: Vec::new(),
+            dwell: None,
+            max_occupancy: None,
+            heading: None,
+            heading_tolerance: 90.0,
+            removed: None,
+        }
+    }
+}
+
+/// From the picture to metres: either the corners of an area on the ground and the real lengths of its edges, or a homography.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "ground")]
+pub struct Ground {
+    /// Four points of the ground in order around an area, best a rectangle and large in the picture.
+    #[schemars(length(max = 4), extend("examples" = [[[0.4, 0.4], [0.6, 0.4], [0.9, 0.9], [0.1, 0.9]]]))]
+    pub corners: Vec<Point>,
+    /// Metres from the first corner to the second, from the second to the third, and so on around.
+    #[schemars(length(max = 4), inner(range(min = 0.01, max = 100_000.0)), extend("examples" = [[4.0, 10.0, 4.0, 10.0]]))]
+    pub edges_m: Vec<f64>,
+    /// Rows of a homography H: metres = H (x, y, 1), x and y as shares of the picture's width and height.
+    #[schemars(length(max = 3))]
+    pub homography: Vec<[f64; 3]>,
 }
 
 /// A named line in the picture.
@@ -87,6 +161,10 @@ impl Default for Events {
             updates: Span::from("0s"),
             counts: Span::from("1m"),
             anchor: Anchor::Bottom,
+            settle: Span::from("300ms"),
+            confirm_frames: CONFIRM_FRAMES,
+            stopped: Span::from("0s"),
+            abandoned: None,
         }
     }
 }

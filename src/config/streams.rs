@@ -4,10 +4,11 @@ use super::{
     camera,
     check::Host,
     fault::{Fault, KeyPath},
-    places::{lines, zones},
+    places::{ground, lines, zones},
     plan::{FilterPlan, LinePlan, LivePlan, StreamPlan, ZonePlan},
     raw::Stream,
 };
+use crate::analyze::ground::Ground;
 use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
@@ -34,12 +35,13 @@ pub(super) fn streams(
         let path = path.index(index);
         let zones = zones(&stream.zones, &path.key("zones"), faults);
         let lines = lines(&stream.lines, &path.key("lines"), faults);
+        let ground = ground(stream.ground.as_ref(), &path.key("ground"), faults);
         let live = camera::live(stream, &path, faults);
         if source_problem(stream, &path, reported, faults) {
             continue;
         }
         if live.as_ref().is_some_and(|live| live.camera.is_some()) {
-            found.push(Found { stream, video: PathBuf::new(), is_itself: true, zones, lines, live });
+            found.push(Found { stream, video: PathBuf::new(), is_itself: true, zones, lines, ground, live });
             continue;
         }
         match host.videos(&stream.file) {
@@ -50,8 +52,8 @@ pub(super) fn streams(
             Ok(videos) => {
                 let is_itself = matches!(&*videos, [video] if *video == Path::new(&stream.file));
                 let one = |video| {
-                    let (zones, lines, live) = (zones.clone(), lines.clone(), live.clone());
-                    Found { stream, video, is_itself, zones, lines, live }
+                    let (zones, lines, ground, live) = (zones.clone(), lines.clone(), ground.clone(), live.clone());
+                    Found { stream, video, is_itself, zones, lines, ground, live }
                 };
                 found.extend(videos.into_iter().map(one));
             }
@@ -70,6 +72,7 @@ pub(super) fn streams(
         filter: FilterPlan { classes: found.stream.classes.clone(), min_score: found.stream.min_score as f32 },
         zones: found.zones,
         lines: found.lines,
+        ground: found.ground,
     };
     (found.into_iter().zip(names).map(plan).collect(), unusable)
 }
@@ -101,6 +104,7 @@ struct Found<'a> {
     is_itself: bool,
     zones: Vec<ZonePlan>,
     lines: Vec<LinePlan>,
+    ground: Option<Ground>,
     live: Option<LivePlan>,
 }
 

@@ -32,6 +32,7 @@ mod bytetrack;
 mod camera_motion;
 mod clock;
 mod cost;
+mod ended;
 mod gallery;
 mod input;
 pub mod kalman;
@@ -111,6 +112,8 @@ pub struct Track {
     pub first_seen: MediaTime,
     /// When its last detection was seen.
     pub last_seen: MediaTime,
+    /// The ended track whose object this looks like; see `track.max_remembered`.
+    pub reidentified_from: Option<TrackId>,
     /// Whether the box is worth drawing and writing: seen in this frame, or lost so recently that the prediction holds.
     pub shown: bool,
 }

@@ -69,7 +69,7 @@ fn cursors_sequences_tracks_and_totals_go_on_after_a_restart() {
     }
     let log = open(&folder);
     assert_eq!((log.cursor("broker"), log.cursor("other")), (3, 0));
-    assert_eq!(log.totals("gate").lines[&("kerb".into(), "person".into(), Direction::Out)], 1);
+    assert_eq!(log.resume("gate").totals.lines[&("kerb".into(), "person".into(), Direction::Out)], 1);
     assert_eq!((log.next_track("gate"), log.next_track("yard"), log.next_track_of_all()), (8, 1, 8));
     // Five tracks were open when it was closed; a program that closes in order ends them itself.
     let after: Vec<_> = log.read_after(6, 100).expect("reads").into_iter().map(|l| l.event).collect();
