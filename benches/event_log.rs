@@ -1,5 +1,5 @@
-//! The event log: how many events a second go through it and a follower that writes them as lines; what a day of eight busy
-//! streams takes on the disk, and how long a question about one hour takes.
+//! The event log: what a day of eight busy streams takes on the disk, and how long a question about one hour takes. How many
+//! events a second go through it is in benches/sinks.rs.
 //!
 //! `cargo bench --bench event_log` simulates an hour, `EYELINE_SOAK=1 cargo bench --bench event_log` the whole day (13.8
 //! million events, some minutes).
@@ -10,10 +10,7 @@ use eyeline::event::{
     log::{EventLog, Filter, LogSettings, Place},
 };
 use std::{
-    fs::File,
-    io::{BufWriter, Write},
     path::Path,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -48,43 +45,6 @@ fn event(stream: u64, sequence: u64, at: Timestamp) -> Event {
         clock: Clock::Rtcp,
         what,
     }
-}
-
-/// Events through the log and a follower, each as fast as it can.
-fn throughput(folder: &Path) {
-    const EVENTS: u64 = 400_000;
-    const APPEND: u64 = 50;
-    let log = EventLog::open(LogSettings::at(&folder.join("throughput.db"))).expect("opens");
-    let events: Vec<Event> =
-        (0..EVENTS).map(|n| event(n % STREAMS, n / STREAMS, Timestamp(1_900_000_000_000 + n as i64))).collect();
-    let began = Instant::now();
-    let follower = {
-        let (log, path) = (log.clone(), folder.join("events.jsonl"));
-        thread::spawn(move || {
-            let mut out = BufWriter::new(File::create(path).expect("created"));
-            let (mut position, mut count) = (log.cursor("lines"), 0);
-            while count < EVENTS {
-                log.wait_beyond(position, Duration::from_secs(10));
-                for logged in log.read_after(position, 2000).expect("reads") {
-                    serde_json::to_writer(&mut out, &logged.event).expect("written");
-                    out.write_all(b"\n").expect("written");
-                    (position, count) = (logged.position, count + 1);
-                }
-                out.flush().expect("written");
-                log.advance("lines", position);
-            }
-        })
-    };
-    for chunk in events.chunks(APPEND as usize) {
-        log.append(chunk);
-    }
-    assert!(log.flush(Duration::from_secs(600)));
-    let written = began.elapsed();
-    let lost = log.figures().lost;
-    assert_eq!(lost, 0, "lost where nothing should be");
-    follower.join().expect("follows");
-    let rate = |took: Duration| EVENTS as f64 / took.as_secs_f64();
-    println!("log alone {:.0} events/s; log and a file of lines {:.0} events/s", rate(written), rate(began.elapsed()));
 }
 
 /// `hours` of eight streams, as they would have come until now.
@@ -148,6 +108,5 @@ fn day(folder: &Path, hours: u64) {
 
 fn main() {
     let folder = tempfile::tempdir().expect("temporary folder");
-    throughput(folder.path());
     day(folder.path(), if std::env::var_os("EYELINE_SOAK").is_some() { 24 } else { 1 });
 }

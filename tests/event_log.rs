@@ -31,6 +31,12 @@ fn start(pipeline: &Path) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).env_remove("EYELINE_LOG").spawn().expect("starts")
 }
 
+/// Stops a program as Ctrl-C does.
+fn interrupt(child: &Child) {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+}
+
 /// A pipeline over the sample video with a line and a zone that people pass all the time.
 fn pipeline(folder: &Path, log: &Path) -> std::path::PathBuf {
     let text = format!(
@@ -43,11 +49,13 @@ streams:
 detect: {{input_px: 320, max_batch: 1}}
 embed: none
 events: {{log: {}, counts: 5s}}
+sinks: {{jsonl: [{{name: lines, path: {}}}]}}
 output: {{dir: {}, video: false}}
 runtime: {{threads: 2}}
 ",
         sample_video().display(),
         log.display(),
+        folder.join("lines.jsonl").display(),
         folder.join("out").display(),
     );
     let path = folder.join("pipeline.yml");
@@ -83,20 +91,42 @@ fn killed_at_any_moment_nothing_committed_is_lost_and_everything_begun_is_ended(
     let mut known: Vec<Event> = Vec::new();
     for kill in 0..kills {
         let mut child = start(&pipeline);
-        // Somewhere in the first seconds, elsewhere each time.
+        // Somewhere in the first seconds, elsewhere each time, and not only when something has just been written.
         let more = 2 + kill * 7 % 23;
         let events = wait_for(&log, known.len(), more, &mut child);
+        thread::sleep(Duration::from_millis(kill as u64 * 37 % 211));
         child.kill().expect("killed");
         child.wait().expect("ends");
         assert!(events.len() > known.len(), "run {kill} told nothing");
         assert_eq!(events[..known.len()], known, "run {kill} changed what was committed");
         known = events;
     }
+    // The last run ends in order, and delivers what all of them left.
+    let mut child = start(&pipeline);
+    let events = wait_for(&log, known.len(), 20, &mut child);
+    assert_eq!(events[..known.len()], known);
+    interrupt(&child);
+    child.wait().expect("ends");
     let closed = EventLog::open(LogSettings::at(&log)).expect("opens");
     let events = all(closed.reader());
     assert_eq!(events[..known.len()], known);
-    check(&events, kills);
+    check(&events, kills + 1);
+    delivered(&folder.path().join("lines.jsonl"), &events);
     assert_eq!(closed.next_sequence("square"), events.len() as u64);
+}
+
+/// What the sink has written: everything, in order; what comes twice is the same.
+fn delivered(lines: &Path, events: &[Event]) {
+    let text = fs::read_to_string(lines).expect("written");
+    let mut next = 0;
+    for line in text.lines() {
+        let event: Event = serde_json::from_str(line).expect("a whole event");
+        let sequence = usize::try_from(event.sequence).expect("small");
+        assert!(sequence <= next, "{} was left out", events[next].id);
+        assert_eq!(event, events[sequence]);
+        next = next.max(sequence + 1);
+    }
+    assert_eq!(next, events.len(), "not everything was delivered");
 }
 
 /// What must hold of all the events of all the runs.

@@ -1,6 +1,6 @@
 //! Zones: who is in, since when, and whether it is too many. Pure: points and media time in, what happened out.
 
-use super::{left::ObjectRule, millis};
+use super::{left::ObjectRule, millis, settings::ROUNDING};
 use crate::{
     config::plan::ZonePlan,
     event::{TrackSeen, What},
@@ -128,7 +128,7 @@ impl Area {
     pub fn new(rule: AreaRule, settle: Duration) -> Self {
         Self {
             rule,
-            settle: settle.as_secs_f64(),
+            settle: settle.as_secs_f64() - ROUNDING,
             visits: BTreeMap::new(),
             inside: BTreeSet::new(),
             crowd: None,
@@ -309,8 +309,8 @@ mod tests {
         let at = |frame| if (10..30).contains(&frame) { IN } else { OUT };
         let told = told(&mut area(None, None), 60, at);
         assert_eq!(told.len(), 2, "{told:?}");
-        assert_eq!(told[0], (13, AreaNews::Entered));
-        let (33, AreaNews::Left(seconds)) = told[1] else { panic!("{told:?}") };
+        assert_eq!(told[0], (12, AreaNews::Entered));
+        let (32, AreaNews::Left(seconds)) = told[1] else { panic!("{told:?}") };
         assert!((seconds - 1.9).abs() < 1e-9, "{seconds}");
     }
 
@@ -319,7 +319,7 @@ mod tests {
         let flicker = |frame: u32| if frame.is_multiple_of(2) { IN } else { OUT };
         assert_eq!(told(&mut area(None, None), 100, flicker), []);
         let inside = |frame: u32| if frame > 10 && frame.is_multiple_of(2) { OUT } else { IN };
-        assert_eq!(told(&mut area(None, None), 100, inside), [(3, AreaNews::Entered)]);
+        assert_eq!(told(&mut area(None, None), 100, inside), [(2, AreaNews::Entered)]);
     }
 
     #[test]
@@ -333,15 +333,15 @@ mod tests {
             };
             (0..100).filter(|&frame| wrong(frame).is_some()).collect()
         };
-        // In since the fourth frame, wrong for a second.
-        assert_eq!(going(IN, &|_| Some(170.0)), [13]);
-        assert_eq!(going(IN, &|_| Some(51.0)), [13]);
+        // In since the third frame, wrong for a second.
+        assert_eq!(going(IN, &|_| Some(170.0)), [12]);
+        assert_eq!(going(IN, &|_| Some(51.0)), [12]);
         for right in [Some(350.0), Some(0.0), Some(49.0), Some(291.0), None] {
-            assert_eq!(going(IN, &|_| right), [], "{right:?}");
+            assert!(going(IN, &|_| right).is_empty(), "{right:?}");
         }
-        assert_eq!(going(OUT, &|_| Some(170.0)), []);
+        assert!(going(OUT, &|_| Some(170.0)).is_empty());
         // Nobody turns around for less than a second at a time.
-        assert_eq!(going(IN, &|frame| Some(if frame % 10 < 8 { 170.0 } else { 0.0 })), []);
+        assert!(going(IN, &|frame| Some(if frame % 10 < 8 { 170.0 } else { 0.0 })).is_empty());
     }
 
     #[test]
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn who_stays_has_dwelled_once() {
         let told = told(&mut area(Some(2), None), 100, |_| IN);
-        assert_eq!(told, [(3, AreaNews::Entered), (20, AreaNews::Dwelled(2.0))]);
+        assert_eq!(told, [(2, AreaNews::Entered), (20, AreaNews::Dwelled(2.0))]);
     }
 
     #[test]
@@ -377,7 +377,7 @@ mod tests {
             told.extend(area.settle(now).map(|crowded| (frame, crowded)));
         }
         // Settled twice: the track, then the crowd.
-        assert_eq!(told, [(16, true), (36, false)]);
+        assert_eq!(told, [(14, true), (34, false)]);
         let counted = area.take_counted();
         assert_eq!((counted.entered, counted.most), (2, 2));
         assert!((counted.mean() - (5.9 - 0.2 + 2.0) / 5.9).abs() < 0.05, "{}", counted.mean());

@@ -24,7 +24,7 @@ use crate::{
     source::SourceInfo,
     track::{Track, TrackId, TrackState},
 };
-use area::{Area, AreaNews, AreaRule};
+use area::{Area, AreaRule};
 use counts::Counting;
 use ground::Ground;
 use left::{LeftObjects, Present};

@@ -1,5 +1,6 @@
 //! How tracks move: speed and heading over the last second, and whether they stand still. Pure: points and media time in.
 
+use super::settings::ROUNDING;
 use crate::track::TrackId;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -57,7 +58,7 @@ struct Stillness {
 impl Movement {
     /// Nobody moves yet; who has been elsewhere for `settle` has moved on.
     pub const fn new(settle: Duration) -> Self {
-        Self { settle: settle.as_secs_f64(), tracks: BTreeMap::new() }
+        Self { settle: settle.as_secs_f64() - ROUNDING, tracks: BTreeMap::new() }
     }
 
     /// A track is seen. Gives how long it had stood if it moves on now.

@@ -10,7 +10,11 @@ use std::{sync::Arc, time::Duration};
 
 /// A track is in a zone, out of it, or moves on, once its anchor point has for this long: a box that trembles at the edge
 /// does not come and go. Long against a detector's jitter, short against a step. Empirical.
-pub const SETTLE: Duration = Duration::from_millis(300);
+pub const SETTLE: Duration = Duration::from_millis(200);
+
+/// Times of frames are rounded: a track that has been somewhere for this much less than asked for, seconds, has been there
+/// long enough.
+pub(super) const ROUNDING: f64 = 0.0005;
 
 /// Frames in a row a track must be seen beyond a line before it has crossed: a box that trembles on the line has not.
 /// Empirical; a walker is seen far longer.

@@ -36,7 +36,7 @@ use crate::{
     },
     source::{OpenSource, gst::FileOpener, gst_camera::CameraOpener, paced::PacedOpener},
     torch::runtime,
-    track::{self, TrackIds, settings::TrackSettings},
+    track::{self, settings::TrackSettings},
 };
 use anyhow::Context;
 use std::{

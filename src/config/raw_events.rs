@@ -161,7 +161,7 @@ impl Default for Events {
             updates: Span::from("0s"),
             counts: Span::from("1m"),
             anchor: Anchor::Bottom,
-            settle: Span::from("300ms"),
+            settle: Span::from("200ms"),
             confirm_frames: CONFIRM_FRAMES,
             stopped: Span::from("0s"),
             abandoned: None,

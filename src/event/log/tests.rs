@@ -248,3 +248,33 @@ fn queries_find_by_time_stream_and_kind() {
     assert_eq!(log.reader().position_at(Timestamp(now + 15)).expect("reads"), 2);
     assert_eq!(log.reader().position_at(Timestamp(now + 99)).expect("reads"), 4);
 }
+
+#[test]
+fn a_stream_that_begins_again_goes_on_from_what_was_told_meanwhile() {
+    let folder = folder();
+    let log = open(&folder);
+    assert_eq!(log.resume("gate"), Resumed::default());
+    let crossed = |total| What::LineCrossed { seen: seen(1), line: "kerb".into(), direction: Direction::In, total };
+    log.append(&[event("gate", 0, crossed(1)), event("gate", 1, crossed(2))]);
+    let resumed = log.resume("gate");
+    assert_eq!(resumed.next_sequence, 2);
+    assert_eq!(resumed.totals.lines[&("kerb".into(), "person".into(), Direction::In)], 2);
+    assert_eq!(log.resume("yard"), Resumed::default());
+}
+
+#[test]
+fn the_newest_come_oldest_first_and_through_the_filter() {
+    let folder = folder();
+    let log = open(&folder);
+    log.append(
+        &(0..10).map(|n| event(if n % 2 == 0 { "gate" } else { "yard" }, n / 2, started(n))).collect::<Vec<_>>(),
+    );
+    assert!(log.flush(LONG));
+    let ids = |filter: &Filter, count| -> Vec<String> {
+        log.reader().newest(filter, count).expect("reads").into_iter().map(|logged| logged.event.id).collect()
+    };
+    assert_eq!(ids(&Filter::default(), 3), ["yard/3", "gate/4", "yard/4"]);
+    let gate = Filter { stream: Some("gate".into()), ..Filter::default() };
+    assert_eq!(ids(&gate, 2), ["gate/3", "gate/4"]);
+    assert_eq!((ids(&gate, 100).len(), ids(&gate, 0).len()), (5, 0));
+}
