@@ -31,14 +31,15 @@ pub(super) fn events(raw: &Events, log: Option<PathBuf>) -> EventsPlan {
             updates: unless_zero(&raw.updates),
             counts: unless_zero(&raw.counts),
             stopped: unless_zero(&raw.stopped),
-            abandoned: raw.abandoned.as_ref().map(objects),
+            abandoned: objects(&raw.abandoned),
         },
     }
 }
 
-/// What objects to be watched mean.
-pub(super) fn objects(raw: &Objects) -> ObjectRule {
-    ObjectRule { classes: raw.classes.clone(), after: duration(&raw.after) }
+/// What objects to be watched mean, if there are any.
+pub(super) fn objects(raw: &Objects) -> Option<ObjectRule> {
+    let rule = || ObjectRule { classes: raw.classes.clone(), after: duration(&raw.after) };
+    (!raw.classes.is_empty()).then(rule)
 }
 
 /// Where the log is of a run whose file does not say it. Recordings that nobody follows have none: each run over them is a

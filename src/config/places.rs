@@ -76,13 +76,15 @@ fn zone_plan(zone: &Zone) -> ZonePlan {
         dwell: zone.dwell.as_ref().and_then(|dwell| span::parse(&dwell.0)),
         max_occupancy: zone.max_occupancy,
         heading: zone.heading.map(|degrees| HeadingRule { degrees, tolerance: zone.heading_tolerance }),
-        kept: zone.removed.as_ref().map(objects),
+        kept: objects(&zone.removed),
     }
 }
 
 /// What the ground of a stream means.
-pub(super) fn ground(raw: Option<&raw::Ground>, path: &KeyPath, faults: &mut Vec<Fault>) -> Option<Ground> {
-    let raw = raw?;
+pub(super) fn ground(raw: &raw::Ground, path: &KeyPath, faults: &mut Vec<Fault>) -> Option<Ground> {
+    if *raw == raw::Ground::default() {
+        return None;
+    }
     let corners: Vec<[f64; 2]> = raw.corners.iter().map(|corner| corner.0).collect();
     let made = match (&*corners, &*raw.edges_m, &*raw.homography) {
         (&[a, b, c, d], &[e, f, g, h], []) => Ground::from_edges([a, b, c, d], [e, f, g, h]),

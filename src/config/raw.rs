@@ -93,10 +93,8 @@ pub struct Stream {
     /// Directed lines at which crossings are counted.
     #[schemars(length(max = 64))]
     pub lines: Vec<Line>,
-    /// From the picture to metres on flat ground: tracks are told with their speed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Ground")]
-    pub ground: Option<Ground>,
+    /// From the picture to metres on flat ground: tracks are told with their speed. Empty lists: no speed.
+    pub ground: Ground,
 }
 
 /// A camera's address as written. It may hold a password, so `Debug` shows it as messages do.
@@ -274,7 +272,7 @@ impl Default for Stream {
             camera: Camera::default(),
             zones: Vec::new(),
             lines: Vec::new(),
-            ground: None,
+            ground: Ground::default(),
         }
     }
 }

@@ -39,18 +39,15 @@ pub struct Events {
     #[schemars(extend("x-duration" = ["0s", "24h"]))]
     pub stopped: Span,
     /// Objects to tell of when they stand with nobody near (object.abandoned). People are of the class person.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Objects", extend("examples" = [{ "classes": ["suitcase", "backpack"], "after": "1m" }]))]
-    pub abandoned: Option<Objects>,
+    pub abandoned: Objects,
 }
 
 /// Objects and a patience.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["classes"]))]
 pub struct Objects {
-    /// Their classes, by name.
-    #[schemars(length(min = 1, max = 1024), inner(length(min = 1)))]
+    /// Their classes, by name, such as suitcase; an empty list: none.
+    #[schemars(length(max = 1024), inner(length(min = 1)))]
     pub classes: Vec<String>,
     /// How long they must have stood.
     #[schemars(extend("x-duration" = ["1s", "24h"]))]
@@ -104,9 +101,7 @@ pub struct Zone {
     #[schemars(range(min = 1.0, max = 179.0))]
     pub heading_tolerance: f64,
     /// Objects that belong here: tell when one that stood is there no more (object.removed).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Objects", extend("examples" = [{ "classes": ["bicycle"], "after": "1m" }]))]
-    pub removed: Option<Objects>,
+    pub removed: Objects,
 }
 
 impl Default for Zone {
@@ -118,21 +113,22 @@ impl Default for Zone {
             max_occupancy: None,
             heading: None,
             heading_tolerance: 90.0,
-            removed: None,
+            removed: Objects::default(),
         }
     }
 }
 
-/// From the picture to metres: either the corners of an area on the ground and the real lengths of its edges, or a homography.
+/// From the picture to metres: the corners of an area on the ground and the real lengths of its edges, or a homography.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "ground")]
 pub struct Ground {
-    /// Four points of the ground in order around an area, best a rectangle and large in the picture.
-    #[schemars(length(max = 4), extend("examples" = [[[0.4, 0.4], [0.6, 0.4], [0.9, 0.9], [0.1, 0.9]]]))]
+    /// Four points of the ground in order around an area, best a rectangle and large in the picture:
+    /// [[0.4, 0.4], [0.6, 0.4], [0.9, 0.9], [0.1, 0.9]].
+    #[schemars(length(max = 4))]
     pub corners: Vec<Point>,
-    /// Metres from the first corner to the second, from the second to the third, and so on around.
-    #[schemars(length(max = 4), inner(range(min = 0.01, max = 100_000.0)), extend("examples" = [[4.0, 10.0, 4.0, 10.0]]))]
+    /// Metres from the first corner to the second, from the second to the third, and so on around: [4, 10, 4, 10].
+    #[schemars(length(max = 4), inner(range(min = 0.01, max = 100_000.0)))]
     pub edges_m: Vec<f64>,
     /// Rows of a homography H: metres = H (x, y, 1), x and y as shares of the picture's width and height.
     #[schemars(length(max = 3))]
@@ -164,7 +160,7 @@ impl Default for Events {
             settle: Span::from("200ms"),
             confirm_frames: CONFIRM_FRAMES,
             stopped: Span::from("0s"),
-            abandoned: None,
+            abandoned: Objects::default(),
         }
     }
 }

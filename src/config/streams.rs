@@ -35,7 +35,7 @@ pub(super) fn streams(
         let path = path.index(index);
         let zones = zones(&stream.zones, &path.key("zones"), faults);
         let lines = lines(&stream.lines, &path.key("lines"), faults);
-        let ground = ground(stream.ground.as_ref(), &path.key("ground"), faults);
+        let ground = ground(&stream.ground, &path.key("ground"), faults);
         let live = camera::live(stream, &path, faults);
         if source_problem(stream, &path, reported, faults) {
             continue;
