@@ -2,34 +2,36 @@
 //!
 //! `cargo bench --bench live -- load [STREAMS [SECONDS [DETECTOR [VIDEO]]]]` plays the sample video in so many streams, each
 //! at its own speed. `cargo bench --bench live -- latency [SECONDS [DETECTOR]]` watches one RTSP camera whose pictures carry
-//! the moment they were shown, as blocks of black and white, and compares that with the moment its tracks are told.
+//! the moment they were shown, as blocks of black and white, and compares that with the moment a reader of the server-sent
+//! events hears of the picture's tracks.
 
 use eyeline::{
-    analyze::AnalysisSettings,
-    cli::execute,
+    cli::execute::{self, Extras},
     config::{
         self,
         host::ThisMachine,
         plan::Plan,
         raw::{Address, Embed, Off, Raw, Stream},
     },
-    detect,
     frame::{Frame, StreamId},
     pipeline::{
-        self, Camera, Lifetime, Parts, Roster,
+        Running,
         flow::{Analyzed, Flow},
         stats::{DropReason, Stretch},
     },
     sink::{Recorder, SinkError},
-    torch::runtime,
-    track::{self, TrackIds},
 };
 use gstreamer as gst;
 use gstreamer_rtsp_server::{RTSPMediaFactory, RTSPServer, prelude::*};
 use std::{
-    net::TcpListener,
+    collections::HashMap,
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
     process::Command,
     sync::{Arc, Mutex, atomic::Ordering},
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -40,6 +42,12 @@ const CAMERA: &str = "EYELINE_BENCH_CAMERA";
 const BLOCK: usize = 16;
 /// Bits of a stamp: milliseconds, wrapping after 17 minutes.
 const BITS: usize = 20;
+/// A frame is this old at most when its tracks are told, 99 of 100 times.
+const MAX_AGE_MILLIS: f64 = 250.0;
+/// Streams are served within this share of the same rate.
+const MAX_UNEVENNESS: f64 = 0.10;
+/// What is measured of the first seconds is thrown away: networks warm up, players start.
+const WARM_UP: Duration = Duration::from_secs(3);
 
 fn main() -> anyhow::Result<()> {
     if let Ok(port) = std::env::var(CAMERA) {
@@ -54,12 +62,14 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-fn plan(streams: Vec<Stream>, detector: &str, out: &std::path::Path) -> anyhow::Result<Plan> {
+/// A plan without an embedder; its API listens at `listen`, if that names a place.
+fn plan(streams: Vec<Stream>, detector: &str, out: &Path, listen: &str) -> anyhow::Result<Plan> {
     let mut raw = Raw { streams, embed: Embed::Off(Off::None), ..config::defaults() };
     raw.output.dir = out.display().to_string();
     raw.output.video = false;
     raw.detect.model = detector.to_owned();
     raw.detect.max_batch = 2;
+    raw.api.listen = listen.to_owned();
     Ok(config::check::plan(&raw, &ThisMachine)?.plan)
 }
 
@@ -68,21 +78,43 @@ fn load(streams: usize, seconds: u64, detector: &str, video: &str) -> anyhow::Re
     let out = tempfile::tempdir()?;
     let name = |index: usize| Some(format!("s{index}"));
     let stream = |index| Stream { name: name(index), file: video.to_owned(), live: true, ..Stream::default() };
-    let plan = Arc::new(plan((0..streams).map(stream).collect(), detector, out.path())?);
+    let plan = Arc::new(plan((0..streams).map(stream).collect(), detector, out.path(), "")?);
     let execute::Started { running, .. } = execute::start(&plan)?;
-    let began = Instant::now();
-    let stopped = running.faults.clone();
-    let ended = running.wait(Duration::from_millis(50), Duration::from_secs(10), |_| {
+    println!("{streams} streams, {seconds} s, {detector}, {} threads", plan.runtime.threads);
+    let (mut memory, began) = (Vec::new(), Instant::now());
+    run_for(&running, seconds, || {
+        // A fifth of the time fills queues and pools.
+        if began.elapsed().as_secs() * 5 > seconds {
+            memory.push(resident_mib());
+        }
+    })?;
+    report(&running, streams)?;
+    let (least, most) = memory.iter().fold((f64::MAX, 0.0_f64), |(a, b), mib| (a.min(*mib), b.max(*mib)));
+    println!("memory after the first fifth: {least:.0} to {most:.0} MiB");
+    Ok(())
+}
+
+/// Lets a line work for so long, looking around now and then, and stops it.
+fn run_for(running: &Running, seconds: u64, mut look: impl FnMut()) -> anyhow::Result<()> {
+    let (began, stopped) = (Instant::now(), running.faults.clone());
+    let ended = running.wait(Duration::from_millis(200), Duration::from_secs(10), |_| {
+        look();
         if began.elapsed() > Duration::from_secs(seconds) {
             stopped.stop();
         }
     });
     anyhow::ensure!(ended, "the line hangs");
-    println!("{streams} streams, {seconds} s, {detector}, {} threads", plan.runtime.threads);
+    anyhow::ensure!(running.faults.broken().is_none(), "the line broke: {:?}", running.faults.broken());
+    Ok(())
+}
+
+/// A row a stream, and whether the promises held.
+fn report(running: &Running, streams: usize) -> anyhow::Result<()> {
     println!(
-        "{:>6} {:>9} {:>9} {:>9} {:>8} {:>14} {:>8} {:>8}",
+        "{:>6} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8}",
         "stream", "received", "done", "overload", "other", "fps", "p50 ms", "p99 ms"
     );
+    let (mut rates, mut oldest) = (Vec::new(), 0.0_f64);
     for index in 0..streams {
         let counters = running.stats.stream(StreamId(index as u16));
         let (received, done) = (counters.decoded.load(Ordering::Relaxed), counters.done.load(Ordering::Relaxed));
@@ -90,76 +122,116 @@ fn load(streams: usize, seconds: u64, detector: &str, video: &str) -> anyhow::Re
         let other = counters.dropped_live() - overload;
         anyhow::ensure!(
             received == done + overload + other,
-            "{received} received, {done} done, {overload} + {other} dropped"
+            "stream {index}: {received} received, {done} done, {overload} + {other} dropped"
         );
         let age = counters.age(Stretch::Record);
         let (p50, p99) = age.map_or((0.0, 0.0), |age| (age.p50_ms, age.p99_ms));
         let fps = done as f64 / counters.elapsed().as_secs_f64();
-        println!("{index:6} {received:9} {done:9} {overload:9} {other:8} {fps:14.2} {p50:8.1} {p99:8.1}");
+        println!("{index:6} {received:9} {done:9} {overload:9} {other:8} {fps:8.2} {p50:8.1} {p99:8.1}");
+        rates.push(fps);
+        oldest = oldest.max(p99);
     }
+    let (least, most) = rates.iter().fold((f64::MAX, 0.0_f64), |(a, b), rate| (a.min(*rate), b.max(*rate)));
+    let uneven = (most - least) / most;
+    let kept = |is_kept: bool| if is_kept { "kept" } else { "MISSED" };
+    println!("received = processed + dropped in every stream: kept");
+    println!(
+        "rates from {least:.2} to {most:.2} fps, {:.1} % apart: {}",
+        uneven * 100.0,
+        kept(uneven <= MAX_UNEVENNESS)
+    );
+    println!("p99 age at the event at most {oldest:.0} ms: {}", kept(oldest <= MAX_AGE_MILLIS));
     Ok(())
 }
 
-/// One camera, from showing a picture to its tracks.
+fn resident_mib() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1024.0
+}
+
+/// One camera, from showing a picture to whoever reads the server-sent events.
 fn latency(seconds: u64, detector: &str) -> anyhow::Result<()> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut camera = Command::new(std::env::current_exe()?).env(CAMERA, port.to_string()).spawn()?;
     let measured = watch(port, seconds, detector);
     camera.kill()?;
     camera.wait()?;
-    let mut times = measured?;
-    anyhow::ensure!(!times.is_empty(), "no frame came");
+    measured
+}
+
+/// When the pictures of a stream were shown, and when their tracks were recorded, by frame number.
+type Moments = Arc<Mutex<HashMap<u64, (u64, u64)>>>;
+
+fn watch(port: u16, seconds: u64, detector: &str) -> anyhow::Result<()> {
+    let out = tempfile::tempdir()?;
+    let stream = Stream { url: Address(format!("rtsp://127.0.0.1:{port}/cam")), ..Stream::default() };
+    let plan = Arc::new(plan(vec![stream], detector, out.path(), "127.0.0.1:0")?);
+    let moments = Moments::default();
+    let kept = Arc::clone(&moments);
+    let recorder: execute::MakeRecorder = Arc::new(move |_| Box::new(Measure(Arc::clone(&kept))) as Box<dyn Recorder>);
+    let extras = Extras { recorder: Some(recorder), ..Extras::default() };
+    let (execute::Started { running, .. }, served) = execute::start_served(&plan, &extras)?;
+    let http = served.as_ref().and_then(|served| served.http.as_ref());
+    let address = http.ok_or_else(|| anyhow::anyhow!("no API"))?.address();
+    let reader = thread::spawn(move || read_news(address));
+    run_for(&running, seconds, || {})?;
+    // The answer ends with the server.
+    drop(served);
+    let heard = reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
+    let moments = moments.lock().map_err(|_| anyhow::anyhow!("the recorder panicked"))?;
+    let counters = running.stats.stream(StreamId(0));
+    for stretch in Stretch::ALL {
+        if let (Some(age), Some(busy)) = (counters.age(stretch), counters.busy(stretch)) {
+            let (name, age50, age99) = (stretch.name(), age.p50_ms, age.p99_ms);
+            println!(
+                "{name:>8}: age p50 {age50:.1} p99 {age99:.1} ms, busy p50 {:.1} p99 {:.1} ms",
+                busy.p50_ms, busy.p99_ms
+            );
+        }
+    }
+    let since = |shown: u64, then: u64| then.wrapping_sub(shown) % (1 << BITS);
+    let heard = heard.iter().filter_map(|(frame, at)| Some(since(moments.get(frame)?.0, *at)));
+    let recorded = moments.values().map(|(shown, at)| since(*shown, *at));
+    println!("{} frames received, {} dropped", counters.decoded.load(Ordering::Relaxed), counters.dropped_live());
+    print_times(&format!("{detector}: shown to recorded"), recorded.collect())?;
+    print_times(&format!("{detector}: shown to tracks on the event stream"), heard.collect())
+}
+
+fn print_times(what: &str, mut times: Vec<u64>) -> anyhow::Result<()> {
+    anyhow::ensure!(!times.is_empty(), "{what}: nothing came");
     times.sort_unstable();
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    println!("{} frames, {detector}: shown to tracks p50 {} ms, p99 {} ms", times.len(), at(0.5), at(0.99));
+    println!("{what}: {} frames, p50 {} ms, p99 {} ms, max {} ms", times.len(), at(0.5), at(0.99), at(1.0));
     Ok(())
 }
 
-fn watch(port: u16, seconds: u64, detector: &str) -> anyhow::Result<Vec<u64>> {
-    let out = tempfile::tempdir()?;
-    let mut stream = Stream { url: Address(format!("rtsp://127.0.0.1:{port}/cam")), ..Stream::default() };
-    stream.camera.jitter = "0s".into();
-    let plan = plan(vec![stream], detector, out.path())?;
-    runtime::set_threads(plan.runtime.threads);
-    let (detector, _) = detect::torch::open(&plan.detect)?;
-    let times: Arc<Mutex<Vec<u64>>> = Arc::default();
-    let (kept, settings) = (Arc::clone(&times), plan.track.clone());
-    let cameras = plan.streams.iter().filter_map(|stream| {
-        let opener = execute::live_opener(StreamId(0), stream);
-        Some(Camera { stream: StreamId(0), opener, live: stream.live.clone()? })
-    });
-    let parts = Parts {
-        cameras: cameras.collect(),
-        roster: Roster::new(plan.streams.iter().cloned()),
-        feeds: Vec::new(),
-        lifetime: Lifetime::Streams,
-        detector,
-        max_batch: 1,
-        max_wait: plan.runtime.max_wait,
-        embed: None,
-        tracker: Box::new(move |_, info| track::build(&settings, info.fps.unwrap_or(25.0), TrackIds::default())),
-        camera: None,
-        analyze: Box::new(AnalysisSettings::of),
-        records: Box::new(move |_, _| Ok(vec![Box::new(Measure(Arc::clone(&kept))) as Box<dyn Recorder>])),
-        video: None,
-    };
-    let running = pipeline::start(parts)?;
-    let (began, stopped) = (Instant::now(), running.faults.clone());
-    running.wait(Duration::from_millis(50), Duration::from_secs(10), |_| {
-        if began.elapsed() > Duration::from_secs(seconds) {
-            stopped.stop();
+/// Frame number and moment of every message about tracks, after the warm-up, until the answer ends.
+fn read_news(address: SocketAddr) -> anyhow::Result<Vec<(u64, u64)>> {
+    let mut socket = TcpStream::connect(address)?;
+    socket.write_all(format!("GET /api/v1/events?kind=tracks HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes())?;
+    let (mut heard, mut began) = (Vec::new(), None);
+    for line in BufReader::new(socket).lines() {
+        let at = now_millis();
+        // The server stops in the middle of a line where it likes.
+        let Ok(line) = line else { break };
+        let Some(data) = line.strip_prefix("data: ") else { continue };
+        if began.get_or_insert_with(Instant::now).elapsed() < WARM_UP {
+            continue;
         }
-    });
-    let times = times.lock().map_err(|_| anyhow::anyhow!("the recorder panicked"))?;
-    Ok(times.clone())
+        let tracks: serde_json::Value = serde_json::from_str(data)?;
+        heard.extend(tracks["frame"].as_u64().map(|frame| (frame, at)));
+    }
+    Ok(heard)
 }
 
-struct Measure(Arc<Mutex<Vec<u64>>>);
+struct Measure(Moments);
 
 impl Recorder for Measure {
     fn record(&mut self, item: &Analyzed) -> Result<(), SinkError> {
-        if let (Flow::Data(tracked), Ok(mut times)) = (&item.flow, self.0.lock()) {
-            times.push(now_millis().wrapping_sub(stamp_in(&tracked.frame)) % (1 << BITS));
+        if let (Flow::Data(tracked), Ok(mut moments)) = (&item.flow, self.0.lock()) {
+            moments.insert(tracked.frame.meta.seq, (stamp_in(&tracked.frame), now_millis()));
         }
         Ok(())
     }

@@ -1,16 +1,16 @@
 //! The promise: a stream that is connected again and again, and streams that come and go, leave nothing behind. Alone in
 //! its program, because threads and files of other tests would be counted.
 //!
-//! Short by default; `EYELINE_SOAK=1` runs 1,000 reconnects and 500 add/remove cycles and, with `EYELINE_SOAK_CSV=FILE`,
-//! writes the curve.
+//! Short by default; `EYELINE_SOAK=1` runs 1,000 reconnects, 500 add/remove cycles and 1,000 attempts to reach a camera that
+//! is away and, with `EYELINE_SOAK_CSV=FILE`, writes the curve.
 
 #![cfg(feature = "line")]
 
 mod cameras;
 
 use cameras::{PATIENCE, Server, Spec, Watch, free_port, on_port};
-use eyeline::config::plan::Transport;
-use std::{fmt::Write as _, fs, path::Path};
+use eyeline::{config::plan::Transport, pipeline::stats::Stretch};
+use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 /// Not a test: the camera's own process.
 #[test]
@@ -57,7 +57,7 @@ fn soak(name: &str, cycles: usize, curve: &mut String, mut cycle: impl FnMut(usi
 #[test]
 fn coming_and_going_leaves_nothing_behind() {
     let is_long = std::env::var_os("EYELINE_SOAK").is_some();
-    let (reconnects, changes) = if is_long { (1000, 500) } else { (25, 15) };
+    let (reconnects, changes, attempts) = if is_long { (1000, 500, 1000) } else { (25, 15, 25) };
     let (port, spec) = (free_port(), Spec { fps: 25, ..Spec::default() });
     let _server = Server::start(port, &spec);
     let watch = Watch::start(vec![on_port("stays", port, Transport::Tcp)]);
@@ -82,6 +82,17 @@ fn coming_and_going_leaves_nothing_behind() {
         control.remove(guest, PATIENCE).expect("removed");
         watch.forget();
     });
+    let mut absent = on_port("absent", free_port(), Transport::Tcp);
+    absent.live.as_mut().expect("live").max_backoff = Duration::from_millis(20);
+    let opened = absent.clone();
+    let absent = control.add(absent, |stream| cameras::opener(stream, &opened)).expect("added");
+    let refused = || watch.running.stats.line().stage(Stretch::Decode).errors().get("open").copied().unwrap_or(0);
+    soak("camera absent", attempts, &mut curve, |_| {
+        let before = refused();
+        cameras::wait_until("an attempt", || refused() > before);
+        watch.forget();
+    });
+    control.remove(absent, PATIENCE).expect("removed");
     if let Some(path) = std::env::var_os("EYELINE_SOAK_CSV") {
         fs::write(path, curve).expect("written");
     }

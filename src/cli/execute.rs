@@ -51,13 +51,18 @@ use std::{
 /// How often progress is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Makes a recorder for a stream, beside those that the plan asks for.
+pub type MakeRecorder = Arc<dyn Fn(StreamId) -> Box<dyn Recorder> + Send + Sync>;
+
 /// What a command asks for beside the plan.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Extras {
     /// One file for the events of all streams, in place of one each.
     pub events: Option<PathBuf>,
     /// The pipeline file, to be read again when it changes.
     pub file: Option<PathBuf>,
+    /// One more recorder a stream.
+    pub recorder: Option<MakeRecorder>,
 }
 
 /// Runs what was checked to its end and says what came of it.
@@ -107,6 +112,15 @@ pub struct Started {
 /// Errors: the output folder cannot be made, a model cannot be loaded; nothing is running then.
 pub fn start(plan: &Arc<Plan>) -> anyhow::Result<Started> {
     launch(plan, &Extras::default(), None).map(|(started, _)| started)
+}
+
+/// Starts the line of a plan and what it is operated by.
+///
+/// Errors: as for `start`; a port is taken.
+pub fn start_served(plan: &Arc<Plan>, extras: &Extras) -> anyhow::Result<(Started, Option<Served>)> {
+    let (started, desks) = launch(plan, extras, None)?;
+    let served = serve(plan, &started.running, desks)?;
+    Ok((started, served))
 }
 
 /// Starts the line with everything around it; `log` gets the events too.
@@ -168,7 +182,10 @@ fn parts(
         tracker: tracker(settings, roster.clone(), log.clone()),
         camera: camera_motion(plan.camera_motion),
         analyze: analysis::build(plan.events.rules.clone(), &models, log.clone()),
-        records: records(Arc::clone(plan), roster.clone(), refined.clone(), desks.clone(), events, log),
+        records: with_one_more(
+            records(Arc::clone(plan), roster.clone(), refined.clone(), desks.clone(), events, log),
+            extras.recorder.clone(),
+        ),
         video: plan.output.video.then(|| video(Arc::clone(plan), roster, classes)),
     };
     Ok((parts, models, desks))
@@ -230,6 +247,7 @@ fn records(
         let dir = plan.output.dir.join(&stream.name);
         let mut records: Vec<Box<dyn Recorder>> = match &events {
             Some(shared) => vec![Box::new(shared.clone())],
+            None if stream.live.is_some() => vec![Box::new(JsonlEvents::resume(&dir.join("events.jsonl"))?)],
             None => vec![Box::new(JsonlEvents::create(&dir.join("events.jsonl"))?)],
         };
         records.push(desks.teller(id, &stream));
@@ -249,6 +267,15 @@ fn records(
         if plan.output.detections {
             records.push(Box::new(MotFile::detections(&dir.join("detections.txt"))?));
         }
+        Ok(records)
+    })
+}
+
+fn with_one_more(open: OpenRecorders, make: Option<MakeRecorder>) -> OpenRecorders {
+    let Some(make) = make else { return open };
+    Box::new(move |stream, info| {
+        let mut records = open(stream, info)?;
+        records.push(make(stream));
         Ok(records)
     })
 }

@@ -18,6 +18,8 @@ mod delivery;
 #[cfg(feature = "line")]
 pub mod execute;
 #[cfg(feature = "line")]
+mod find_args;
+#[cfg(feature = "line")]
 mod models;
 #[cfg(feature = "line")]
 mod operate;
@@ -33,6 +35,8 @@ mod reload;
 mod run;
 #[cfg(feature = "line")]
 mod signals;
+#[cfg(feature = "line")]
+mod stage_status;
 #[cfg(feature = "line")]
 mod table;
 #[cfg(feature = "line")]

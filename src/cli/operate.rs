@@ -1,5 +1,6 @@
 //! The running line as its operators know it: `Operate` over `pipeline::Control`, and the recorder that tells them the news.
 
+use super::stage_status;
 use crate::{
     config::{
         check,
@@ -349,6 +350,7 @@ impl Operate for OperatedLine {
     fn line(&self) -> LineStatus {
         let faults = self.control.faults();
         let stopping = faults.is_stopped().then(|| "shutting down".to_owned());
-        LineStatus { not_ready: faults.broken().or(stopping), ..LineStatus::default() }
+        let stages = stage_status::stages(self.control.stats().line());
+        LineStatus { not_ready: faults.broken().or(stopping), stages, ..LineStatus::default() }
     }
 }

@@ -4,11 +4,12 @@
 use super::{
     Session,
     execute::{self, Extras},
+    find_args::FindArgs,
 };
 use crate::config::{
     self,
     host::ThisMachine,
-    raw::{Embed, Embedder, InputPx, Off, Raw, Stream},
+    raw::{Raw, Stream},
     raw_runtime::Threads,
 };
 use crate::{preprocess::camera_motion::CameraMotion, track::settings::Algorithm};
@@ -31,21 +32,8 @@ pub struct ProcessArgs {
     /// Video files, folders of videos, or globs
     #[arg(required = true, value_name = "VIDEO")]
     videos: Vec<String>,
-    /// Detector: a name from models/zoo.yml or a model file
-    #[arg(long, value_name = "NAME|FILE")]
-    detector: Option<String>,
-    /// Side of the detector's input, pixels, a multiple of 32; larger finds smaller objects and takes longer
-    #[arg(long, value_name = "PX")]
-    input_px: Option<u32>,
-    /// Embedder: a name from models/zoo.yml, a model file, or none to track by motion alone
-    #[arg(long, value_name = "NAME|FILE|none")]
-    embedder: Option<String>,
-    /// Classes to report, by name; all by default
-    #[arg(long, value_delimiter = ',', value_name = "CLASS")]
-    classes: Vec<String>,
-    /// Least score of a detection, 0..1
-    #[arg(long, value_name = "SCORE")]
-    min_score: Option<f64>,
+    #[command(flatten)]
+    find: FindArgs,
     /// Tracker: ours, or one to compare with
     #[arg(long, value_name = "NAME", value_parser = Algorithm::ALL.map(Algorithm::name))]
     tracker: Option<String>,
@@ -85,16 +73,7 @@ impl ProcessArgs {
         let mut raw = config::defaults();
         let stream = |file: &String| Stream { file: file.clone(), repeat: self.repeat, ..Stream::default() };
         raw.streams = self.videos.iter().map(stream).collect();
-        let detect = &mut raw.detect;
-        detect.classes.clone_from(&self.classes);
-        detect.model = self.detector.clone().unwrap_or_else(|| detect.model.clone());
-        detect.min_score = self.min_score.unwrap_or(detect.min_score);
-        detect.input_px = self.input_px.map_or(detect.input_px, InputPx::Px);
-        raw.embed = match self.embedder.as_deref() {
-            None => raw.embed,
-            Some("none") => Embed::Off(Off::None),
-            Some(model) => Embed::On(Embedder { model: model.to_owned(), ..Embedder::default() }),
-        };
+        self.find.fill(&mut raw);
         raw.track.algorithm = self.tracker.clone().unwrap_or(raw.track.algorithm);
         raw.track.camera_motion = self.camera_motion.clone().unwrap_or(raw.track.camera_motion);
         raw.runtime.threads = self.threads.map_or(raw.runtime.threads, Threads::Count);

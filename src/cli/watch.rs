@@ -3,12 +3,14 @@
 use super::{
     Session,
     execute::{self, Extras},
+    find_args::FindArgs,
 };
 use crate::config::{
     self,
     host::ThisMachine,
-    raw::{Address, Embed, Embedder, InputPx, Off, Raw, Stream},
-    raw_camera::{Camera, SecretText, Transport},
+    raw::{Address, Raw, Stream},
+    raw_camera::{Camera, Transport},
+    secret::SecretText,
 };
 use crate::source::address;
 use clap::{Args, ValueEnum};
@@ -32,21 +34,8 @@ pub struct WatchArgs {
     /// Cameras: rtsp://, rtsps://, http://, https://, /dev/video0; or a file to play as one
     #[arg(required = true, value_name = "URL")]
     cameras: Vec<String>,
-    /// Detector: a name from models/zoo.yml or a model file
-    #[arg(long, value_name = "NAME|FILE")]
-    detector: Option<String>,
-    /// Side of the detector's input, pixels, a multiple of 32; larger finds smaller objects and takes longer
-    #[arg(long, value_name = "PX")]
-    input_px: Option<u32>,
-    /// Embedder: a name from models/zoo.yml, a model file, or none to track by motion alone
-    #[arg(long, value_name = "NAME|FILE|none")]
-    embedder: Option<String>,
-    /// Classes to report, by name; all by default
-    #[arg(long, value_delimiter = ',', value_name = "CLASS")]
-    classes: Vec<String>,
-    /// Least score of a detection, 0..1
-    #[arg(long, value_name = "SCORE")]
-    min_score: Option<f64>,
+    #[command(flatten)]
+    find: FindArgs,
     /// Write the events of all streams to one file, one a line; by default to OUT/NAME/events.jsonl
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
@@ -85,16 +74,7 @@ impl WatchArgs {
     fn raw(&self) -> Raw {
         let mut raw = config::defaults();
         raw.streams = self.cameras.iter().map(|camera| self.stream(camera)).collect();
-        let detect = &mut raw.detect;
-        detect.classes.clone_from(&self.classes);
-        detect.model = self.detector.clone().unwrap_or_else(|| detect.model.clone());
-        detect.min_score = self.min_score.unwrap_or(detect.min_score);
-        detect.input_px = self.input_px.map_or(detect.input_px, InputPx::Px);
-        raw.embed = match self.embedder.as_deref() {
-            None => raw.embed,
-            Some("none") => Embed::Off(Off::None),
-            Some(model) => Embed::On(Embedder { model: model.to_owned(), ..Embedder::default() }),
-        };
+        self.find.fill(&mut raw);
         raw.output.dir.clone_from(&self.out);
         raw.output.video = false;
         raw.api.listen = self.api.clone().unwrap_or_default();
@@ -115,7 +95,7 @@ impl WatchArgs {
         // A login in the address goes before the one for all.
         let has_login = address::Address::parse(camera).is_ok_and(|address| address.login().is_some());
         if let Some(user) = self.user.as_ref().filter(|_| !has_login) {
-            reached.user = SecretText(user.clone());
+            reached.user.clone_from(user);
             reached.password = SecretText(std::env::var(PASSWORD).unwrap_or_default());
         }
         Stream { url: Address(camera.to_owned()), max_fps, camera: reached, ..Stream::default() }
@@ -126,7 +106,7 @@ impl WatchArgs {
 pub fn run(args: &WatchArgs, session: &Session) -> anyhow::Result<ExitCode> {
     match config::check::plan(&args.raw(), &ThisMachine) {
         Ok(checked) => {
-            let extras = Extras { events: args.events.clone(), file: None };
+            let extras = Extras { events: args.events.clone(), ..Extras::default() };
             execute::execute(checked, session, &extras)
         }
         Err(faults) => {

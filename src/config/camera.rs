@@ -52,7 +52,7 @@ fn camera(raw: &Stream, path: &KeyPath, faults: &mut Vec<Fault>) -> Option<Camer
     };
     let Camera { user, password, password_file, transport, jitter, verify, ca_file, .. } = &raw.camera;
     let path = path.key("camera");
-    let given = !user.0.is_empty() || !password.0.is_empty() || !password_file.is_empty();
+    let given = !user.is_empty() || !password.0.is_empty() || !password_file.is_empty();
     if address.login().is_some() && given {
         faults.push(Fault::new(path.clone(), "the address has a user or password already; give them once"));
     }
@@ -72,6 +72,6 @@ fn camera(raw: &Stream, path: &KeyPath, faults: &mut Vec<Fault>) -> Option<Camer
         (true, "") => Trust::System,
         (true, file) => Trust::File(PathBuf::from(file)),
     };
-    let user = user.0.clone();
+    let user = user.clone();
     Some(CameraPlan { address, user, password, transport: *transport, jitter: duration(jitter), trust })
 }

@@ -7,7 +7,7 @@ use super::{
     events::{default_log, events},
     fault::{Fault, Faults, KeyPath},
     models::{Classes, Models, NO_EMBEDDER},
-    plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan},
+    plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan, StreamPlan},
     raw::{Detect, Embed, InputPx, Output, Raw, Span, Suppress},
     raw_runtime::{Runtime, Threads},
     raw_track::{KnobValue, Track},
@@ -98,6 +98,11 @@ fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Faul
     if raw.runtime.device == "cpu" && raw.runtime.precision == "fp16" {
         let problem = "fp16 needs a GPU; expected auto, fp32 or bf16 on the cpu";
         faults.push(Fault::new(root.key("runtime").key("precision"), problem));
+    }
+    let is_live = |stream: &&StreamPlan| stream.live.is_some();
+    if let (true, Some(live)) = (raw.output.refine, streams.iter().find(is_live)) {
+        let problem = format!("true, expected false: stream {:?} is live and has no end to look back from", live.name);
+        faults.push(Fault::new(root.key("output").key("refine"), problem));
     }
     let known = Known { streams: &streams, classes, host };
     let sinks = sinks(&raw.sinks, &root.key("sinks"), &known, &mut faults);

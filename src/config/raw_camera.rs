@@ -1,19 +1,22 @@
 //! The part of a stream that only live ones have: how a camera is reached, and how patient eyeline is with it.
 
-use super::raw::{Auto, Span};
+use super::{
+    raw::{Auto, Span},
+    secret::SecretText,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// How a camera is reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Camera {
-    /// User to log in with; use ${NAME} to take it from the environment.
-    pub user: SecretText,
-    /// Password; better ${NAME} or `password_file` than the password itself.
+    /// User to log in with; ${NAME} takes it from the environment.
+    #[schemars(extend("writeOnly" = true))]
+    pub user: String,
+    /// Password, as a variable: ${NAME}; empty: none.
     pub password: SecretText,
-    /// File that holds the password; read at every connection.
+    /// File that holds the password instead; read at every connection.
     pub password_file: String,
     /// What RTSP carries the video in.
     pub transport: Transport,
@@ -57,21 +60,10 @@ pub enum StallTimeout {
     After(#[schemars(extend("x-duration" = ["100ms", "1h"]))] Span),
 }
 
-/// Text that is not to be shown: messages say `***` in its place.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("writeOnly" = true))]
-pub struct SecretText(pub String);
-
-impl fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "none" } else { "***" })
-    }
-}
-
 impl Default for Camera {
     fn default() -> Self {
         Self {
-            user: SecretText::default(),
+            user: String::new(),
             password: SecretText::default(),
             password_file: String::new(),
             transport: Transport::Tcp,

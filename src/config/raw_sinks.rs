@@ -1,10 +1,12 @@
 //! Where events go: the section `sinks` of a pipeline file, a list for each kind of sink.
 
-use super::raw::{Off, Span};
+use super::{
+    raw::{Off, Span},
+    secret::SecretText,
+};
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::fmt;
 
 /// Where events are delivered to. Each sink follows the event log with a position of its own, so that one that is down
 /// gets everything later and holds nobody up.
@@ -85,17 +87,6 @@ pub enum Format {
     /// The event alone.
     #[default]
     Compact,
-}
-
-/// Text that must not show. In a file it is a variable: `${NAME}`.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("x-secret" = true))]
-pub struct SecretText(pub String);
-
-impl fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "none" } else { "SecretText(…)" })
-    }
 }
 
 /// User and password.

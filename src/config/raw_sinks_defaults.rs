@@ -4,8 +4,9 @@ use super::{
     raw::Span,
     raw_sinks::{
         Common, JsonlSink, KafkaSink, Login, MqttProtocol, MqttSink, NatsSink, PostgresSink, RedisSink, SaslMechanism,
-        SecretText, Tls,
+        Tls,
     },
+    secret::SecretText,
 };
 
 impl Default for JsonlSink {

@@ -1,10 +1,23 @@
 //! Secrets: passwords, tokens, keys. They come from environment variables or files and never show in a log, an error or
 //! `Debug`.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::{fmt, fs, io, path::PathBuf};
 
 /// Longest file of a secret or of certificates that is read, bytes: a bundle of all public authorities has 200 KB.
 pub const MAX_SECRET_BYTES: u64 = 1024 * 1024;
+
+/// A secret as a pipeline file or a request says it. In a file it is a variable, `${NAME}`; no message repeats it.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-secret" = true, "writeOnly" = true))]
+pub struct SecretText(pub String);
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "none" } else { "***" })
+    }
+}
 
 /// Where a secret comes from. Files are read at every use, so that a rotated secret is picked up at the next connection.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,6 +63,7 @@ mod tests {
     fn debug_shows_no_secret() {
         let secret = Secret::Text("hunter2".into());
         assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "Secret(…) Some(Secret(…))");
+        assert_eq!(format!("{:?} {:?}", SecretText("hunter2".into()), SecretText::default()), "*** none");
     }
 
     #[test]

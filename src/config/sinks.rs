@@ -11,10 +11,9 @@ use super::{
         RedisPlan, SinkPlan, SinksPlan, Target, TlsPlan, WebhookPlan,
     },
     raw_sinks::{
-        Common, JsonlSink, KafkaSink, Login, MqttSink, NatsSink, PostgresSink, RedisSink, SecretText, Sinks, Tls,
-        WebhookSink,
+        Common, JsonlSink, KafkaSink, Login, MqttSink, NatsSink, PostgresSink, RedisSink, Sinks, Tls, WebhookSink,
     },
-    secret::Secret,
+    secret::{Secret, SecretText},
     suggest::nearest,
     template::{Part, Template},
 };

@@ -4,27 +4,24 @@
 use super::{
     flow::{EndReason, Flow, Turn},
     lane::LiveInlet,
+    limiter::Limiter,
     patience::{Backoff, Watchdog},
     shutdown::Faults,
     stage::panic_text,
     stats::{Connection, DropReason, Liveness, Stats, StreamStats, Stretch},
+    switches::Switches,
 };
 use crate::{
     config::plan::LivePlan,
     frame::{Frame, StreamId},
     source::{OpenSource, Pull, Source, SourceError, SourceInfo},
-    time::{Clock, MediaTime},
+    time::Clock,
 };
-use crossbeam_channel::{Receiver, Sender, bounded};
-use crossbeam_queue::SegQueue;
 use std::{
     collections::hash_map::RandomState,
     hash::BuildHasher,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -41,70 +38,6 @@ pub struct Camera {
     pub opener: Box<dyn OpenSource>,
     /// How patient to be with it, and when to watch it.
     pub live: LivePlan,
-}
-
-/// What an operator may ask of a camera while it runs. Clones share it.
-#[derive(Clone, Debug)]
-pub struct Switches(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    paused: AtomicBool,
-    removed: AtomicBool,
-    restart: AtomicBool,
-    turns: SegQueue<Turn>,
-    bell: Sender<()>,
-    heard: Receiver<()>,
-}
-
-impl Switches {
-    /// Switched on, or paused from the start.
-    pub fn new(enabled: bool) -> Self {
-        let (bell, heard) = bounded(1);
-        let (removed, restart) = (AtomicBool::new(false), AtomicBool::new(false));
-        let paused = AtomicBool::new(!enabled);
-        Self(Arc::new(Shared { paused, removed, restart, turns: SegQueue::new(), bell, heard }))
-    }
-
-    /// Closes the connection until `resume`.
-    pub fn pause(&self) {
-        self.0.paused.store(true, Ordering::Relaxed);
-        self.ring();
-    }
-
-    /// Connects again.
-    pub fn resume(&self) {
-        self.0.paused.store(false, Ordering::Relaxed);
-        self.ring();
-    }
-
-    /// Closes the connection and makes a new one at once.
-    pub fn restart(&self) {
-        self.0.restart.store(true, Ordering::Relaxed);
-        self.ring();
-    }
-
-    /// Ends the stream.
-    pub fn remove(&self) {
-        self.0.removed.store(true, Ordering::Relaxed);
-        self.ring();
-    }
-
-    /// Sends a turn down the line, between two frames.
-    pub fn tell(&self, turn: Turn) {
-        self.0.turns.push(turn);
-        self.ring();
-    }
-
-    /// Whether the stream was paused.
-    pub fn is_paused(&self) -> bool {
-        self.0.paused.load(Ordering::Relaxed)
-    }
-
-    fn ring(&self) {
-        // One ring that waits to be heard is enough.
-        let _ = self.0.bell.try_send(());
-    }
 }
 
 /// What a camera's thread works with.
@@ -181,7 +114,7 @@ impl Run {
                 self.rest(state);
                 continue;
             }
-            self.around.switches.0.restart.store(false, Ordering::Relaxed);
+            self.around.switches.forget_restart();
             let began = self.around.clock.now();
             let once = catch_unwind(AssertUnwindSafe(|| self.run_once()));
             let over = once.unwrap_or_else(|panic| Over::Broken(self.panicked(&panic_text(&*panic))));
@@ -202,7 +135,7 @@ impl Run {
             Err(fault) => return Over::Broken(fault),
         };
         loop {
-            if self.end().is_some() || self.closed().is_some() || self.is_restart_asked() {
+            if self.end().is_some() || self.closed().is_some() || self.around.switches.is_restart_asked() {
                 return Over::Asked;
             }
             self.pass_turns();
@@ -225,7 +158,7 @@ impl Run {
         let now = self.around.clock.now();
         let meta = &frame.meta;
         let missed = meta.seq.saturating_sub(self.next_seq);
-        self.counters.decoded.fetch_add(missed + 1, Ordering::Relaxed);
+        self.counters.receive(missed + 1);
         self.counters.drop_frames(DropReason::Late, missed);
         self.next_seq = meta.seq + 1;
         self.counters.touch();
@@ -260,6 +193,7 @@ impl Run {
     /// Tells that the stream is lost, once an outage, and waits before the next attempt.
     fn broken(&mut self, fault: &SourceError, began: Instant) {
         let cause = fault.to_string();
+        self.around.stats.line().stage(Stretch::Decode).fail(fault.kind());
         if self.watchdog.frames() > 0 {
             self.backoff.connected_for(self.silent_since.saturating_duration_since(began));
         }
@@ -284,11 +218,15 @@ impl Run {
         loop {
             self.pass_turns();
             let left = until.saturating_duration_since(self.around.clock.now());
-            if left.is_zero() || self.end().is_some() || self.closed().is_some() || self.is_restart_asked() {
+            if left.is_zero()
+                || self.end().is_some()
+                || self.closed().is_some()
+                || self.around.switches.is_restart_asked()
+            {
                 return;
             }
             // A stop rings no bell.
-            self.around.clock.wait(&self.around.switches.0.heard, left.min(MAX_PULL_WAIT));
+            self.around.clock.wait(self.around.switches.heard(), left.min(MAX_PULL_WAIT));
         }
     }
 
@@ -300,7 +238,7 @@ impl Run {
         while self.closed() == Some(state) && self.end().is_none() {
             self.pass_turns();
             let wait = if paused { MAX_PULL_WAIT } else { LOOK_AROUND.min(MAX_PULL_WAIT) };
-            self.around.clock.wait(&self.around.switches.0.heard, wait);
+            self.around.clock.wait(self.around.switches.heard(), wait);
         }
         self.tell_paused(self.closed() == Some(Liveness::Paused));
         // Time on an operator's or a schedule's word is no outage, unless there was one before.
@@ -323,7 +261,7 @@ impl Run {
         if self.around.faults.is_failed(stream) {
             return Some(EndReason::Failed);
         }
-        let over = self.around.faults.is_stopped() || self.around.switches.0.removed.load(Ordering::Relaxed);
+        let over = self.around.faults.is_stopped() || self.around.switches.is_removed();
         over.then_some(EndReason::Interrupted)
     }
 
@@ -337,12 +275,8 @@ impl Run {
         off.then_some(Liveness::OffHours)
     }
 
-    fn is_restart_asked(&self) -> bool {
-        self.around.switches.0.restart.load(Ordering::Relaxed)
-    }
-
     fn pass_turns(&self) {
-        while let Some(turn) = self.around.switches.0.turns.pop() {
+        while let Some(turn) = self.around.switches.next_turn() {
             self.mark(turn);
         }
     }
@@ -372,37 +306,6 @@ impl Run {
     fn panicked(&self, text: &str) -> SourceError {
         let problem = format!("its source panicked: {text}");
         SourceError::Open { source_name: format!("stream {}", self.camera.stream.0), problem }
-    }
-}
-
-/// Thins a stream out to a number of frames a second, evenly, by media time.
-#[derive(Debug)]
-struct Limiter {
-    interval_nanos: i64,
-    /// When the next frame is due, media time.
-    due: Option<i64>,
-}
-
-impl Limiter {
-    fn new(max_fps: Option<f64>) -> Self {
-        Self { interval_nanos: max_fps.map_or(0, |fps| (1e9 / fps.max(1e-6)) as i64), due: None }
-    }
-
-    fn restart(&mut self) {
-        self.due = None;
-    }
-
-    fn admits(&mut self, at: MediaTime) -> bool {
-        // A frame a little early is the one that was meant: cameras do not keep time to the millisecond.
-        let slack = self.interval_nanos / 8;
-        let due = self.due.unwrap_or(at.0);
-        if at.0 < due.saturating_sub(slack) {
-            return false;
-        }
-        // After a gap the beat begins anew; it is not made up for.
-        let beat = if at.0 > due.saturating_add(self.interval_nanos) { at.0 } else { due };
-        self.due = Some(beat.saturating_add(self.interval_nanos));
-        true
     }
 }
 

@@ -7,8 +7,13 @@ use crate::{
     config::schedule::{Schedule, Span, WeekMinute},
     frame::{FrameMeta, ImageSize, OwnedPixels},
     pipeline::lane::{Doorbell, LiveOutlet, live_lane},
+    time::MediaTime,
 };
-use std::{collections::VecDeque, sync::Mutex, sync::PoisonError, sync::mpsc};
+use crossbeam_channel::{Receiver, bounded};
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError, atomic::Ordering, mpsc},
+};
 
 const SIZE: ImageSize = ImageSize { width: 2, height: 1 };
 const STREAM: StreamId = StreamId(0);

@@ -1,7 +1,7 @@
 //! The running line in an operator's hands: live streams come, go, pause and change while the others run on.
 
 use super::{
-    camera::{self, Camera, Surroundings, Switches},
+    camera::{self, Camera, Surroundings},
     flow::Turn,
     inbox::{Entry, Lane},
     lane::{Doorbell, live_lane},
@@ -9,6 +9,7 @@ use super::{
     shutdown::Faults,
     slots::Slots,
     stats::Stats,
+    switches::Switches,
 };
 use crate::{config::plan::StreamPlan, frame::StreamId, source::OpenSource, time::Clock};
 use crossbeam_channel::Sender;

@@ -74,7 +74,7 @@ fn play_one(
         match source.pull(MAX_PULL_WAIT) {
             Ok(Pull::Frame(frame)) => {
                 counters.record(Stretch::Decode, &frame.meta, began.elapsed());
-                counters.decoded.fetch_add(1, Ordering::Relaxed);
+                counters.receive(1);
                 if send_frame(frame, &mut epoch, &*source, lane).is_err() {
                     return EndReason::Interrupted;
                 }

@@ -147,6 +147,30 @@ pub struct Analyzed {
     pub events: Vec<Event>,
 }
 
+/// What passes between stages, counted in frames.
+pub trait Frames {
+    /// Frames in it.
+    fn frames(&self) -> u64;
+}
+
+impl<T> Frames for Flow<T> {
+    fn frames(&self) -> u64 {
+        u64::from(self.data().is_some())
+    }
+}
+
+impl<T> Frames for Vec<Flow<T>> {
+    fn frames(&self) -> u64 {
+        self.iter().map(Frames::frames).sum()
+    }
+}
+
+impl Frames for Analyzed {
+    fn frames(&self) -> u64 {
+        self.flow.frames()
+    }
+}
+
 /// Items that carry a frame.
 pub trait OfFrame {
     /// What is known of the frame.

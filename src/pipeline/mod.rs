@@ -5,10 +5,12 @@
 
 mod camera;
 mod control;
+pub mod counters;
 mod feed;
 pub mod flow;
 mod inbox;
 mod lane;
+mod limiter;
 mod patience;
 mod roster;
 mod shutdown;
@@ -16,6 +18,7 @@ mod slots;
 mod stage;
 mod stages;
 pub mod stats;
+mod switches;
 
 pub use camera::Camera;
 pub use control::{Control, ControlError};
@@ -30,12 +33,11 @@ use crate::{
     frame::{Frame, StreamId},
     time::SystemClock,
 };
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use flow::{EndReason, Flow};
 use inbox::{Batching, Entry, FileInbox, Lane, LiveInbox};
 use lane::Doorbell;
 use slots::Slots;
-use stage::Outlet;
 use stages::{AnalyzeStage, DetectStage, EmbedStage, NoEmbedStage, RecordStage, TrackStage};
 use stats::{Stats, Stretch};
 use std::{
@@ -141,27 +143,27 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     let (to_video, recorded) = bounded(FRAMES_AHEAD);
 
     let detect = DetectStage { detector: parts.detector, roster: roster.clone(), stats: Arc::clone(&stats) };
-    line.stage(Stretch::Detect, detect, inbox, Outlet::Next(to_embed))?;
+    line.stage(Stretch::Detect, detect, inbox, Some(to_embed))?;
     match parts.embed {
         Some(EmbedPart { embedder, min_score, max_batch }) => {
             let embed = EmbedStage { embedder, min_score, max_batch, stats: Arc::clone(&stats) };
-            line.stage(Stretch::Embed, embed, detected.into_iter(), Outlet::Next(to_track))?;
+            line.stage(Stretch::Embed, embed, detected.into_iter(), Some(to_track))?;
         }
-        None => line.stage(Stretch::Embed, NoEmbedStage, detected.into_iter(), Outlet::Next(to_track))?,
+        None => line.stage(Stretch::Embed, NoEmbedStage, detected.into_iter(), Some(to_track))?,
     }
     let track = TrackStage::new(parts.tracker, parts.camera, &stats);
-    line.stage(Stretch::Track, track, embedded.into_iter(), Outlet::Next(to_analyze))?;
+    line.stage(Stretch::Track, track, embedded.into_iter(), Some(to_analyze))?;
     let build = parts.analyze;
     let analyze = AnalyzeStage { roster, classes, build, streams: Slots::default(), stats: Arc::clone(&stats) };
-    line.stage(Stretch::Analyze, analyze, tracked.into_iter(), Outlet::Next(to_record))?;
+    line.stage(Stretch::Analyze, analyze, tracked.into_iter(), Some(to_record))?;
     let record = RecordStage::new(Stretch::Record, parts.records, &faults, &stats);
     match parts.video {
         Some(open) => {
-            line.stage(Stretch::Record, record, analyzed.into_iter(), Outlet::Next(to_video))?;
+            line.stage(Stretch::Record, record, analyzed.into_iter(), Some(to_video))?;
             let video = RecordStage::new(Stretch::Video, open, &faults, &stats);
-            line.stage(Stretch::Video, video, recorded.into_iter(), Outlet::End)?;
+            line.stage(Stretch::Video, video, recorded.into_iter(), None)?;
         }
-        None => line.stage(Stretch::Record, record, analyzed.into_iter(), Outlet::End)?,
+        None => line.stage(Stretch::Record, record, analyzed.into_iter(), None)?,
     }
     for camera in parts.cameras {
         control.start(camera)?;
@@ -196,12 +198,13 @@ impl Threads {
         Ok(inlets)
     }
 
-    fn stage<S, I>(&mut self, stretch: Stretch, stage: S, inlet: I, outlet: Outlet<S::Out>) -> io::Result<()>
+    fn stage<S, I>(&mut self, stretch: Stretch, stage: S, inlet: I, next: Option<Sender<S::Out>>) -> io::Result<()>
     where
         S: stage::Stage,
         I: Iterator<Item = S::In> + Send + 'static,
     {
-        self.started.push(stage::spawn(stretch.name(), stage, inlet, outlet, &self.faults)?);
+        let started = stage::spawn(stretch, stage, inlet, next, (&self.faults, self.stats.line()))?;
+        self.started.push(started);
         Ok(())
     }
 }

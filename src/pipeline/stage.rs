@@ -1,6 +1,6 @@
 //! A stage: one named thread that takes items from an inlet, works on them and hands the results on.
 
-use super::shutdown::Faults;
+use super::{counters::LineCounters, flow::Frames, shutdown::Faults, stats::Stretch};
 use crossbeam_channel::Sender;
 use std::{
     any::Any,
@@ -20,9 +20,9 @@ pub enum StageError {
 /// Work on items, one at a time, on a thread of its own.
 pub trait Stage: Send + 'static {
     /// What it takes.
-    type In: Send + 'static;
+    type In: Frames + Send + 'static;
     /// What it gives.
-    type Out: Send + 'static;
+    type Out: Frames + Send + 'static;
     /// Works on one item.
     fn process(&mut self, item: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError>;
     /// Called once when nothing follows.
@@ -33,40 +33,44 @@ pub trait Stage: Send + 'static {
 
 /// Where a stage's results go.
 #[derive(Debug)]
-pub enum Outlet<T> {
-    /// To the next stage; blocks while that one is busy.
-    Next(Sender<T>),
-    /// Nowhere: this was the last stage.
-    End,
+pub struct Outlet<T> {
+    /// `None` after the last stage.
+    next: Option<Sender<T>>,
+    stretch: Stretch,
+    counters: LineCounters,
 }
 
-impl<T> Outlet<T> {
-    /// Hands one result on.
+impl<T: Frames> Outlet<T> {
+    /// Hands one result on; blocks while the next stage is busy.
     pub fn send(&self, item: T) -> Result<(), StageError> {
-        match self {
-            Self::Next(sender) => sender.send(item).map_err(|_| StageError::Closed),
-            Self::End => Ok(()),
+        let frames = item.frames();
+        if let Some(next) = &self.next {
+            next.send(item).map_err(|_| StageError::Closed)?;
         }
+        self.counters.stage(self.stretch).send(frames);
+        Ok(())
     }
 }
 
-/// Starts a stage on a thread named `name`. It ends when the inlet does, and with it both of its ends, so that the line
+/// Starts a stage on a thread of its stretch's name. It ends when the inlet does, and with it both of its ends, so that the line
 /// unwinds whatever the reason; a fault or panic is noted in `faults`.
 pub fn spawn<S, I>(
-    name: &str,
+    stretch: Stretch,
     mut stage: S,
     inlet: I,
-    outlet: Outlet<S::Out>,
-    faults: &Faults,
+    next: Option<Sender<S::Out>>,
+    (faults, counters): (&Faults, &LineCounters),
 ) -> std::io::Result<JoinHandle<()>>
 where
     S: Stage,
     I: Iterator<Item = S::In> + Send + 'static,
 {
-    let (thread_name, faults) = (name.to_owned(), faults.clone());
+    let (name, faults, counters) = (stretch.name(), faults.clone(), counters.clone());
+    let outlet = Outlet { next, stretch, counters: counters.clone() };
     Builder::new().name(name.to_owned()).spawn(move || {
         let run = AssertUnwindSafe(|| -> Result<(), StageError> {
             for item in inlet {
+                counters.stage(stretch).receive(item.frames());
                 stage.process(item, &outlet)?;
             }
             stage.finish(&outlet)
@@ -74,7 +78,7 @@ where
         match catch_unwind(run) {
             Ok(Ok(()) | Err(StageError::Closed)) => {}
             Ok(Err(StageError::Fatal(cause))) => faults.break_line(cause),
-            Err(panic) => faults.break_line(format!("stage {thread_name} panicked: {}", panic_text(&*panic))),
+            Err(panic) => faults.break_line(format!("stage {name} panicked: {}", panic_text(&*panic))),
         }
     })
 }

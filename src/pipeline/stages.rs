@@ -169,7 +169,11 @@ impl TrackStage {
         let began = Instant::now();
         let mut tracks: Vec<Track> = Vec::new();
         if let Some(follower) = self.followers.get_mut(item.frame.meta.stream) {
+            let was_measured = follower.camera.is_some();
             let camera = follower.camera_motion(&item);
+            if was_measured && follower.camera.is_none() {
+                self.stats.line().stage(Stretch::Track).fail("camera_motion");
+            }
             let Embedded { frame, detections, embeddings } = &item;
             let seen = Observations { at: frame.meta.pts, detections, embeddings, camera };
             follower.tracker.update(&seen, &mut tracks);
@@ -315,6 +319,7 @@ impl Stage for RecordStage {
         let began = Instant::now();
         let stream = item.flow.stream();
         if let Err(fault) = self.record(&item) {
+            self.stats.line().stage(self.stretch).fail("not_written");
             self.faults.fail(stream, fault);
             self.given_up.insert(stream);
             // What was recorded until now is made whole; the fault above is the one to report.

@@ -1,5 +1,6 @@
 //! What the line measures of itself: frames in and out, time a stage takes, age of the data when it leaves the stage.
 
+use super::counters::LineCounters;
 use crate::{
     frame::{FrameMeta, StreamId},
     source::SourceInfo,
@@ -179,9 +180,22 @@ pub struct StreamStats {
     busy: [Distribution; Stretch::ALL.len()],
     age: [Distribution; Stretch::ALL.len()],
     span: Mutex<Option<(Instant, Instant)>>,
+    line: LineCounters,
 }
 
 impl StreamStats {
+    /// Counters at zero that add to the line's.
+    fn of(line: &LineCounters) -> Arc<Self> {
+        Arc::new(Self { line: line.clone(), ..Self::default() })
+    }
+
+    /// Counts frames the decoder gave.
+    pub fn receive(&self, frames: u64) {
+        self.decoded.fetch_add(frames, Ordering::Relaxed);
+        self.line.stage(Stretch::Decode).receive(frames);
+        self.line.stage(Stretch::Decode).send(frames);
+    }
+
     /// Notes that a stretch of the line spent `busy` on a frame that now leaves it.
     pub fn record(&self, stretch: Stretch, meta: &FrameMeta, busy: Duration) {
         self.busy[stretch as usize].record(busy);
@@ -214,6 +228,7 @@ impl StreamStats {
     /// Counts frames that were dropped.
     pub fn drop_frames(&self, reason: DropReason, count: u64) {
         self.dropped_for[reason as usize].fetch_add(count, Ordering::Relaxed);
+        self.line.drop_frames(reason, count);
     }
 
     /// Frames that were dropped for this reason.
@@ -267,12 +282,19 @@ impl StreamStats {
 #[derive(Debug)]
 pub struct Stats {
     streams: RwLock<Vec<Arc<StreamStats>>>,
+    line: LineCounters,
 }
 
 impl Stats {
     /// Counters at zero for `streams` streams.
     pub fn new(streams: usize) -> Self {
-        Self { streams: RwLock::new((0..streams).map(|_| Arc::default()).collect()) }
+        let line = LineCounters::default();
+        Self { streams: RwLock::new((0..streams).map(|_| StreamStats::of(&line)).collect()), line }
+    }
+
+    /// Counters of the line as a whole.
+    pub fn line(&self) -> &LineCounters {
+        &self.line
     }
 
     /// One stream's counters.
@@ -281,7 +303,7 @@ impl Stats {
         known.unwrap_or_else(|| {
             let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
             while streams.len() <= stream.index() {
-                streams.push(Arc::default());
+                streams.push(StreamStats::of(&self.line));
             }
             Arc::clone(&streams[stream.index()])
         })
@@ -290,6 +312,7 @@ impl Stats {
     /// Sets the counters of a number back to zero, for the stream that has it from now on.
     pub fn renew(&self, stream: StreamId) {
         self.stream(stream);
-        self.streams.write().unwrap_or_else(PoisonError::into_inner)[stream.index()] = Arc::default();
+        let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
+        streams[stream.index()] = StreamStats::of(&self.line);
     }
 }

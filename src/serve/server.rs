@@ -6,7 +6,11 @@ use super::{
 };
 use crate::config::plan::TlsFiles;
 use axum::Router;
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle,
+    accept::NoDelayAcceptor,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{
     io,
@@ -129,6 +133,7 @@ impl Drop for Server {
     }
 }
 
+/// Answers. News go out as they come (no delay): the system would hold a small one back while the last is unconfirmed.
 async fn serve(
     listener: TcpListener,
     tls: Option<RustlsConfig>,
@@ -138,12 +143,13 @@ async fn serve(
     let service = router.into_make_service();
     match tls {
         None => {
-            let mut server = axum_server::from_tcp(listener)?.handle(handle);
+            let mut server = axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new()).handle(handle);
             server.http_builder().http1().header_read_timeout(HEAD_PATIENCE);
             server.serve(service).await
         }
         Some(tls) => {
-            let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
+            let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
+            let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
             server.http_builder().http1().header_read_timeout(HEAD_PATIENCE);
             server.serve(service).await
         }

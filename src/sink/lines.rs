@@ -3,7 +3,7 @@
 use super::SinkError;
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, BufRead, BufReader, Write},
     path::{Path, PathBuf},
 };
 
@@ -26,6 +26,20 @@ impl LineFile {
         };
         let file = make().map_err(|source| SinkError::File { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), file, pending: Vec::new(), sound_len: 0 })
+    }
+
+    /// Opens the file to go on behind its last whole line, which is given, without its end; a part of a line behind it is
+    /// cut off. Creates the file, and its folder, where missing.
+    pub fn resume(path: &Path) -> Result<(Self, Option<Vec<u8>>), SinkError> {
+        let open = || {
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            let file = File::options().create(true).read(true).append(true).open(path)?;
+            let (sound_len, last) = last_line(&file)?;
+            file.set_len(sound_len)?;
+            Ok((file, sound_len, last))
+        };
+        let (file, sound_len, last) = open().map_err(|source| SinkError::File { path: path.to_owned(), source })?;
+        Ok((Self { path: path.to_owned(), file, pending: Vec::new(), sound_len }, last))
     }
 
     /// Adds one line; `write` must write no line end.
@@ -59,4 +73,16 @@ impl LineFile {
             }
         }
     }
+}
+
+/// Where the last whole line ends, and that line without its end.
+fn last_line(file: &File) -> io::Result<(u64, Option<Vec<u8>>)> {
+    let mut reader = BufReader::new(file);
+    let (mut sound_len, mut last, mut line) = (0, None, Vec::new());
+    while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+        sound_len += line.len() as u64;
+        line.pop();
+        last = Some(std::mem::take(&mut line));
+    }
+    Ok((sound_len, last))
 }

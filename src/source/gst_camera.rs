@@ -2,33 +2,33 @@
 //! only.
 //!
 //! GStreamer says nothing when a server hangs, so waiting is the caller's business (`pipeline::camera`): `pull` returns in
-//! time whatever the camera does, and dropping the source frees everything of it. User and password are set as properties
-//! and never stand in an address, where GStreamer would repeat them.
+//! time whatever the camera does, and dropping the source frees everything of it. How a camera is reached: `gst_reach`.
 
 use super::{
     OpenSource, Pull, Source, SourceError, SourceInfo,
-    address::{Login, Scheme},
+    address::Login,
     gst_decode::{Seen, clock_time, connect_set_up, connect_stream_choice},
     gst_faults::{Faults, init},
     gst_frame::GstPixels,
+    gst_ntp::NtpOffset,
+    gst_reach::{lacks, login, make, source},
     redact::{Secrets, redacted},
     timeline::Timeline,
 };
 use crate::{
-    config::plan::{CameraPlan, Transport, Trust},
+    config::plan::CameraPlan,
     frame::{Frame, FrameMeta, ImageSize, StreamId},
 };
 use gstreamer as gst;
-use gstreamer::{glib, prelude::*};
+use gstreamer::prelude::*;
 use gstreamer_app::AppSink;
-use gstreamer_rtsp_server::gio;
 use gstreamer_video::VideoInfo;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 /// One thread: frame threads of a decoder hold back a frame each, which is latency.
@@ -37,12 +37,6 @@ const DECODER_THREADS: u32 = 1;
 const LOOK_AROUND: Duration = Duration::from_millis(20);
 /// A camera's clock may run this far from arrival before its stamps count as a jump.
 const MAX_DRIFT: Duration = Duration::from_secs(10);
-/// Sender reports further from this machine's clock come from a camera whose clock was never set.
-const MAX_CLOCK_ERROR: Duration = Duration::from_secs(24 * 3600);
-/// From NTP's epoch (1900) to Unix's (1970).
-const NTP_TO_UNIX: Duration = Duration::from_secs(2_208_988_800);
-/// No sender report yet.
-const UNKNOWN: i64 = i64::MIN;
 
 /// Opens a camera.
 #[derive(Clone, Debug)]
@@ -95,9 +89,6 @@ impl Drop for Pipeline {
         self.bus.set_flushing(true);
     }
 }
-
-/// Camera's wall clock less its running time, nanoseconds since 1900; kept from the last sender report.
-struct NtpOffset(AtomicI64);
 
 impl CameraSource {
     fn connect(opener: &CameraOpener, epoch: u32, first_seq: u64) -> Result<Self, SourceError> {
@@ -256,7 +247,7 @@ impl Pipeline {
         set_up_demuxers(&bin, &sink);
         let entry = convert.static_pad("sink").ok_or("videoconvert has no input")?;
         connect_stream_choice(&decodebin, &entry, &seen);
-        let ntp = Arc::new(NtpOffset(AtomicI64::new(UNKNOWN)));
+        let ntp = Arc::new(NtpOffset::default());
         if source.static_pad("src").is_some() {
             source.link(&decodebin).map_err(lacks)?;
         } else {
@@ -269,120 +260,6 @@ impl Pipeline {
         }
         Ok(pipeline)
     }
-}
-
-/// User and password, from wherever they are given.
-fn login(plan: &CameraPlan) -> Result<Login, String> {
-    let given = plan.password.as_ref().map(|password| password.reveal()).transpose();
-    let given = given.map_err(|error| format!("the password cannot be read: {error}"))?;
-    Ok(match plan.address.login() {
-        Some(login) if plan.user.is_empty() && given.is_none() => login.clone(),
-        _ => Login { user: plan.user.clone(), password: given.unwrap_or_default() },
-    })
-}
-
-fn make(factory: &str) -> Result<gst::element_factory::ElementBuilder<'_>, String> {
-    if gst::ElementFactory::find(factory).is_none() {
-        return Err(format!("GStreamer has no {factory}; install the packages that `make setup` lists"));
-    }
-    Ok(gst::ElementFactory::make(factory))
-}
-
-fn lacks(error: glib::BoolError) -> String {
-    error.message.to_string()
-}
-
-fn source(opener: &CameraOpener, login: &Login) -> Result<gst::Element, String> {
-    let address = &opener.plan.address;
-    match address.scheme() {
-        Scheme::Rtsp | Scheme::Rtsps => rtsp(opener, login),
-        Scheme::Http | Scheme::Https => http(opener, login),
-        Scheme::V4l2 => {
-            let device = address.device_path().unwrap_or_default().display().to_string();
-            make("v4l2src")?.property("device", device).build().map_err(lacks)
-        }
-    }
-}
-
-fn rtsp(opener: &CameraOpener, login: &Login) -> Result<gst::Element, String> {
-    let CameraPlan { address, transport, jitter, trust, .. } = &opener.plan;
-    let micros = u64::try_from(opener.connect_timeout.as_micros()).unwrap_or(u64::MAX);
-    let carries = match transport {
-        Transport::Tcp => "tcp",
-        Transport::Udp => "udp-mcast+udp",
-        // The scheme says that TCP runs within HTTP.
-        Transport::Http => "tcp",
-    };
-    let location = match transport {
-        Transport::Http => address.location().replacen("://", "h://", 1),
-        Transport::Tcp | Transport::Udp => address.location(),
-    };
-    let source = make("rtspsrc")?
-        .property("location", location)
-        .property_from_str("protocols", carries)
-        .property("latency", u32::try_from(jitter.as_millis()).unwrap_or(u32::MAX))
-        .property("tcp-timeout", micros)
-        .property("timeout", micros)
-        .property("add-reference-timestamp-meta", true)
-        .build()
-        .map_err(lacks)?;
-    set_login(&source, login);
-    if address.scheme().is_tls() {
-        set_trust(&source, trust)?;
-    }
-    // Sound is neither set up nor sent.
-    source.connect("select-stream", false, |values| {
-        let caps = values.get(2).and_then(|value| value.get::<gst::Caps>().ok());
-        let media = caps.and_then(|caps| caps.structure(0)?.get::<String>("media").ok());
-        Some(media.is_none_or(|media| media == "video").to_value())
-    });
-    Ok(source)
-}
-
-fn http(opener: &CameraOpener, login: &Login) -> Result<gst::Element, String> {
-    let CameraPlan { address, trust, .. } = &opener.plan;
-    let seconds = u32::try_from(opener.connect_timeout.as_secs().max(1)).unwrap_or(u32::MAX);
-    let source = make("souphttpsrc")?
-        .property("location", address.location())
-        .property("is-live", true)
-        .property("do-timestamp", true)
-        .property("timeout", seconds)
-        .property("retries", 0)
-        .build()
-        .map_err(lacks)?;
-    set_login(&source, login);
-    if address.scheme().is_tls() {
-        match trust {
-            Trust::System => {}
-            Trust::File(_) => source.set_property("tls-database", certificates(trust)?),
-            Trust::Anything => source.set_property("ssl-strict", false),
-        }
-    }
-    Ok(source)
-}
-
-fn set_login(source: &gst::Element, login: &Login) {
-    if !login.user.is_empty() || !login.password.is_empty() {
-        source.set_property("user-id", &login.user);
-        source.set_property("user-pw", &login.password);
-    }
-}
-
-fn set_trust(source: &gst::Element, trust: &Trust) -> Result<(), String> {
-    match trust {
-        Trust::System => {}
-        Trust::File(_) => source.set_property("tls-database", certificates(trust)?),
-        Trust::Anything => source.set_property("tls-validation-flags", gio::TlsCertificateFlags::empty()),
-    }
-    Ok(())
-}
-
-/// The authorities in a file.
-fn certificates(trust: &Trust) -> Result<Option<gio::TlsDatabase>, String> {
-    let Trust::File(path) = trust else { return Ok(None) };
-    let absolute = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let fault = |error: glib::Error| format!("{}: no certificates: {}", path.display(), error.message());
-    gio::TlsFileDatabase::new(&absolute).map(|database| Some(database.upcast())).map_err(fault)
 }
 
 /// Keeps the newest picture only, and counts those it had to let go: a picture's `offset` is its number.
@@ -438,26 +315,4 @@ fn link_video(source: &gst::Element, decodebin: &gst::Element, ntp: &Arc<NtpOffs
             tracing::debug!(%error, "camera's stream not linked");
         }
     });
-}
-
-impl NtpOffset {
-    /// Takes in what the last sender report says about a packet's time.
-    fn note(&self, buffer: &gst::BufferRef) {
-        let (Some(meta), Some(pts)) = (buffer.meta::<gst::ReferenceTimestampMeta>(), buffer.pts()) else { return };
-        let is_ntp = meta.reference().structure(0).is_some_and(|s| s.name() == "timestamp/x-ntp");
-        let ntp = i64::try_from(meta.timestamp().nseconds()).ok();
-        if let (true, Some(ntp), Ok(pts)) = (is_ntp, ntp, i64::try_from(pts.nseconds())) {
-            self.0.store(ntp.saturating_sub(pts), Ordering::Relaxed);
-        }
-    }
-
-    /// When a picture was captured, if the camera has told and its clock was ever set.
-    fn captured(&self, pts: gst::ClockTime) -> Option<SystemTime> {
-        let offset = Some(self.0.load(Ordering::Relaxed)).filter(|offset| *offset != UNKNOWN)?;
-        let since_1900 = u64::try_from(offset.checked_add_unsigned(pts.nseconds())?).ok()?;
-        let captured = SystemTime::UNIX_EPOCH + Duration::from_nanos(since_1900).checked_sub(NTP_TO_UNIX)?;
-        let now = SystemTime::now();
-        let error = now.duration_since(captured).unwrap_or_else(|ahead| ahead.duration());
-        (error < MAX_CLOCK_ERROR).then_some(captured)
-    }
 }

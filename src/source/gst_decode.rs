@@ -2,7 +2,10 @@
 //!
 //! Knows nothing of epochs, media time or frames of the line; `gst` makes those of what comes out here.
 
-use super::gst_faults::{Faults, Tally};
+use super::{
+    gst_faults::{Faults, Tally},
+    gst_hardware,
+};
 use gstreamer as gst;
 use gstreamer::{glib, prelude::*};
 use gstreamer_app::AppSink;
@@ -297,13 +300,28 @@ pub(super) fn connect_stream_choice(decodebin: &gst::Element, entry: &gst::Pad, 
         Some(true.to_value())
     });
     let entry = entry.downgrade();
-    decodebin.connect_pad_added(move |_, pad| {
+    decodebin.connect_pad_added(move |decodebin, pad| {
         if let Some(entry) = entry.upgrade().filter(|entry| !entry.is_linked())
-            && let Err(error) = pad.link(&entry)
+            && let Err(problem) = link_pictures(decodebin, pad, &entry)
         {
-            tracing::debug!(%error, "decoded stream not linked");
+            tracing::warn!(problem, "a decoded stream cannot be used");
         }
     });
+}
+
+/// Links a decoder's pictures on, by way of what fetches them from a GPU where they are there.
+fn link_pictures(decodebin: &gst::Element, pad: &gst::Pad, entry: &gst::Pad) -> Result<(), String> {
+    let download = pad.current_caps().and_then(|caps| gst_hardware::download_for(&caps));
+    let Some(name) = download else { return pad.link(entry).map(drop).map_err(|error| error.to_string()) };
+    let fault = |error: glib::BoolError| format!("{name}: {}", error.message);
+    let element = gst::ElementFactory::make(name).build().map_err(fault)?;
+    let bin = decodebin.parent().and_downcast::<gst::Bin>().ok_or("the decoder stands in no pipeline")?;
+    bin.add(&element).map_err(fault)?;
+    element.sync_state_with_parent().map_err(fault)?;
+    let (Some(input), Some(output)) = (element.static_pad("sink"), element.static_pad("src")) else {
+        return Err(format!("{name}: no pads"));
+    };
+    output.link(entry).and_then(|_| pad.link(&input)).map(drop).map_err(|error| format!("{name}: {error}"))
 }
 
 /// Sets those of the integer properties `names` that the element has; decoders disagree on name and width.

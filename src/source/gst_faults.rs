@@ -5,7 +5,7 @@
 //! log function is installed for the process; a probe on each decoder's input says whose data that thread is decoding.
 //! The same function hands GStreamer's log to `tracing` and keeps it off the terminal.
 
-use super::redact::redacted;
+use super::{gst_hardware, redact::redacted};
 use gstreamer as gst;
 use gstreamer::{
     DebugLevel, glib,
@@ -37,6 +37,7 @@ fn start() -> Result<(), InitError> {
     gst::log::set_active(true);
     gst::log::set_threshold_for_name(LIBAV, DebugLevel::Error);
     gst::log::set_threshold_for_name(VIDEO_DECODER, DebugLevel::Warning);
+    gst_hardware::prefer();
     glib::log_set_default_handler(|domain, _, message| {
         let message = redacted(message);
         tracing::debug!(target: "gstreamer", domain = domain.unwrap_or(""), "{message}");

@@ -12,6 +12,12 @@ mod gst_decode;
 mod gst_faults;
 #[cfg(feature = "gst")]
 pub mod gst_frame;
+#[cfg(feature = "gst")]
+mod gst_hardware;
+#[cfg(feature = "gst")]
+mod gst_ntp;
+#[cfg(feature = "gst")]
+mod gst_reach;
 pub mod inputs;
 pub mod paced;
 pub mod redact;
@@ -76,6 +82,20 @@ pub enum SourceError {
         /// Seconds waited.
         waited_secs: u64,
     },
+}
+
+impl SourceError {
+    /// Name of the kind in metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Open { .. } => "open",
+            Self::NoVideo { .. } => "no_video",
+            Self::Damaged { .. } => "damaged",
+            Self::Refused { .. } => "refused",
+            Self::Closed { .. } => "closed",
+            Self::Stalled { .. } => "stalled",
+        }
+    }
 }
 
 /// What one pull gave.

@@ -183,6 +183,7 @@ fn watch_runs_until_it_is_interrupted_and_tells_no_password() {
     assert_eq!(output.status.code(), Some(130));
     let log = reading.join().expect("no panic").expect("reads");
     assert!(log.contains("rtspsrc"), "GStreamer's own log was on");
+    assert!(log.contains("decoder chosen"), "the choice of decoder is told");
     let all = [log, String::from_utf8_lossy(&output.stdout).into_owned(), fs::read_to_string(&events).expect("events")];
     let secrets = ["s3cr3t", "wr0ng", "t0ken", "Z2F0ZWtlZXBlcj", "gatekeeper"];
     for (text, secret) in all.iter().flat_map(|text| secrets.map(|secret| (text, secret))) {

@@ -16,6 +16,7 @@ use eyeline::{
     },
     sink::{Recorder, SinkError},
     source::{OpenSource, address::Address, gst::init, gst_camera::CameraOpener},
+    time::MediaTime,
     track::{self, TrackIds, settings::TrackSettings},
 };
 use gstreamer as gst;
@@ -26,7 +27,11 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    str::FromStr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -34,6 +39,19 @@ use std::{
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const SPEC: &str = "EYELINE_TEST_CAMERA";
+
+/// What a camera does after a while, without hanging up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Twist {
+    None,
+    /// Its timestamps jump back by so much.
+    ClockBack(Duration),
+    /// Its pictures have another size.
+    Size(ImageSize),
+}
+
+/// Frames before the twist.
+pub const BEFORE_TWIST: u64 = 20;
 
 /// What a camera shows and who may see it.
 #[derive(Clone, Debug)]
@@ -46,11 +64,13 @@ pub struct Spec {
     pub login: Option<&'static str>,
     /// Certificate and key (PEM), for TLS.
     pub certificate: Option<(PathBuf, PathBuf)>,
+    pub twist: Twist,
 }
 
 impl Default for Spec {
     fn default() -> Self {
-        Self { size: ImageSize { width: 160, height: 120 }, fps: 10, codec: "h264", login: None, certificate: None }
+        let size = ImageSize { width: 160, height: 120 };
+        Self { size, fps: 10, codec: "h264", login: None, certificate: None, twist: Twist::None }
     }
 }
 
@@ -68,11 +88,23 @@ impl Spec {
         };
         let Self { size, fps, .. } = self;
         format!(
-            "( videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={},height={},framerate={fps}/1 \
-             ! {encode} name=pay0 pt=96 )",
-            size.width, size.height
+            "( videotestsrc is-live=true pattern=ball ! capsfilter name=picture caps=\"{}\" ! {encode} name=pay0 pt=96 )",
+            raw_caps(*size, *fps)
         )
     }
+
+    /// The twist as words.
+    fn twist(&self) -> String {
+        match self.twist {
+            Twist::None => String::new(),
+            Twist::ClockBack(by) => format!("back {}", by.as_secs()),
+            Twist::Size(size) => format!("size {}", raw_caps(size, self.fps)),
+        }
+    }
+}
+
+fn raw_caps(size: ImageSize, fps: u32) -> String {
+    format!("video/x-raw,format=I420,width={},height={},framerate={fps}/1", size.width, size.height)
 }
 
 /// A camera in a process of its own, gone with this.
@@ -92,7 +124,8 @@ impl Server {
         let program = std::env::current_exe().expect("this program");
         let files =
             spec.certificate.as_ref().map(|(certificate, key)| format!("{} {}", certificate.display(), key.display()));
-        let text = format!("{port}\n{}\n{}\n{}", spec.launch(), spec.login.unwrap_or(""), files.unwrap_or_default());
+        let login = spec.login.unwrap_or("");
+        let text = format!("{port}\n{}\n{login}\n{}\n{}", spec.launch(), files.unwrap_or_default(), spec.twist());
         let child = Command::new(program)
             .args(["camera_process", "--exact", "--nocapture", "--test-threads=1"])
             .env(SPEC, text)
@@ -137,7 +170,7 @@ impl Drop for Server {
 /// The camera's process: to be called by a test named `camera_process`, which does nothing in the tests' own process.
 pub fn be_a_camera() {
     let Ok(spec) = std::env::var(SPEC) else { return };
-    let [port, launch, login, files] = spec.split('\n').collect::<Vec<_>>()[..] else { panic!("{spec}") };
+    let [port, launch, login, files, twist] = spec.split('\n').collect::<Vec<_>>()[..] else { panic!("{spec}") };
     init().expect("GStreamer starts");
     let server = RTSPServer::new();
     server.set_address("127.0.0.1");
@@ -146,6 +179,15 @@ pub fn be_a_camera() {
     factory.set_launch(launch);
     factory.set_shared(true);
     factory.set_latency(0);
+    let twist = twist.to_owned();
+    factory.connect_media_configure(move |_, media| {
+        let bin = media.element().downcast::<gst::Bin>().expect("a bin");
+        match twist.split_once(' ') {
+            Some(("back", by)) => turn_clock_back(&bin, Duration::from_secs(by.parse().expect("seconds"))),
+            Some(("size", caps)) => resize(&bin, caps),
+            _ => {}
+        }
+    });
     if let Some((user, password)) = login.split_once(':') {
         let auth = RTSPAuth::new();
         let token = RTSPToken::builder().field("media.factory.role", "viewer").build();
@@ -165,6 +207,50 @@ pub fn be_a_camera() {
     server.attach(None).expect("the port is free");
     println!("camera ready");
     glib::MainLoop::new(None, false).run();
+}
+
+/// RTP stamps are later by so much, until they no longer are.
+fn turn_clock_back(bin: &gst::Bin, by: Duration) {
+    const TICKS_A_SECOND: u64 = 90_000;
+    let ticks = (by.as_secs() * TICKS_A_SECOND) as u32;
+    let pad = bin.by_name("pay0").and_then(|pay| pay.static_pad("src")).expect("a payloader");
+    let pictures = AtomicU64::new(0);
+    let stamp = move |buffer: &mut gst::BufferRef| {
+        let mut packet = buffer.map_writable().expect("a packet");
+        if pictures.load(Ordering::SeqCst) < BEFORE_TWIST {
+            let stamped = u32::from_be_bytes(packet[4..8].try_into().expect("a header")).wrapping_add(ticks);
+            packet[4..8].copy_from_slice(&stamped.to_be_bytes());
+        }
+        // The marker ends a picture.
+        pictures.fetch_add(u64::from(packet[1] >> 7), Ordering::SeqCst);
+    };
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
+        match &mut info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => stamp(buffer.make_mut()),
+            Some(gst::PadProbeData::BufferList(list)) => {
+                let stamped = list.iter_owned().map(|mut buffer| {
+                    stamp(buffer.make_mut());
+                    buffer
+                });
+                *list = stamped.collect();
+            }
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Pictures have other caps after a while.
+fn resize(bin: &gst::Bin, caps: &str) {
+    let picture = bin.by_name("picture").expect("a filter");
+    let pad = picture.static_pad("src").expect("an output");
+    let (count, caps) = (AtomicU64::new(0), gst::Caps::from_str(caps).expect("caps"));
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        if count.fetch_add(1, Ordering::SeqCst) == BEFORE_TWIST {
+            picture.set_property("caps", &caps);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// May see everything.
@@ -223,6 +309,7 @@ pub struct Seen {
     pub size: ImageSize,
     pub codec: Option<String>,
     pub captured: bool,
+    pub pts: MediaTime,
     pub at: Instant,
 }
 
@@ -245,9 +332,9 @@ impl Recorder for Keep {
             Flow::Data(tracked) => {
                 let meta = &tracked.frame.meta;
                 let (codec, captured) = (report.codec.clone(), meta.captured.is_some());
-                let seen =
-                    Seen { epoch: meta.epoch, seq: meta.seq, size: meta.size, codec, captured, at: Instant::now() };
-                report.frames.push(seen);
+                let at = Instant::now();
+                let (epoch, seq, size, pts) = (meta.epoch, meta.seq, meta.size, meta.pts);
+                report.frames.push(Seen { epoch, seq, size, codec, captured, pts, at });
             }
             Flow::Epoch { info, .. } => report.codec.clone_from(&info.codec),
             _ => {}
@@ -264,9 +351,41 @@ impl Recorder for Keep {
 pub struct Watch {
     pub running: Running,
     pub reports: Vec<Arc<Mutex<Report>>>,
+    neighbour: Option<Server>,
+}
+
+/// Frames a second of the stream beside those that a test is about.
+const NEIGHBOUR_FPS: u32 = 5;
+
+/// The longest time between two frames of a stream beside one in trouble.
+pub fn longest_gap(fps: u32) -> Duration {
+    Duration::from_secs(3) / fps
 }
 
 impl Watch {
+    /// A line that watches these cameras and one more, of which nobody does anything bad: when the line is stopped, it must
+    /// have noticed nothing.
+    pub fn start_beside_another(mut streams: Vec<StreamPlan>) -> Self {
+        let neighbour = Server::start(free_port(), &Spec { fps: NEIGHBOUR_FPS, ..Spec::default() });
+        streams.push(on_port("neighbour", neighbour.port, Transport::Tcp));
+        let watch = Self { neighbour: Some(neighbour), ..Self::start(streams) };
+        watch.wait_frames(watch.last(), 2);
+        watch
+    }
+
+    fn last(&self) -> u16 {
+        (self.reports.len() - 1) as u16
+    }
+
+    /// The other streams: no connection lost, no gap longer than three nominal intervals since `since`.
+    pub fn assert_undisturbed(&self, stream: u16, fps: u32, since: Option<Instant>) {
+        let times: Vec<Instant> = self.frames(stream).iter().map(|frame| frame.at).collect();
+        let times: Vec<Instant> = times.into_iter().filter(|at| since.is_none_or(|since| *at > since)).collect();
+        let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max().expect("frames");
+        assert!(longest <= longest_gap(fps), "stream {stream}: {longest:?} without a frame");
+        assert_eq!(self.counters(stream).connection().losses, 0, "stream {stream}");
+    }
+
     pub fn start(streams: Vec<StreamPlan>) -> Self {
         let reports: Vec<Arc<Mutex<Report>>> = (0..streams.len().max(1)).map(|_| Arc::default()).collect();
         let kept = reports.clone();
@@ -301,7 +420,7 @@ impl Watch {
             }),
             video: None,
         };
-        Self { running: pipeline::start(parts).expect("starts"), reports }
+        Self { running: pipeline::start(parts).expect("starts"), reports, neighbour: None }
     }
 
     pub fn frames(&self, stream: u16) -> Vec<Seen> {
@@ -343,13 +462,16 @@ impl Watch {
 
     /// Stops the line; everything that was received was processed or dropped, and every event has its number.
     pub fn stop(self) {
+        if self.neighbour.is_some() {
+            self.assert_undisturbed(self.last(), NEIGHBOUR_FPS, None);
+        }
         self.running.faults.stop();
         assert!(self.running.wait(Duration::from_millis(2), PATIENCE, |_| {}), "the line hangs");
         assert_eq!(self.running.faults.broken(), None);
         for stream in 0..self.reports.len() as u16 {
             let counters = self.counters(stream);
-            let received = counters.decoded.load(std::sync::atomic::Ordering::SeqCst);
-            let done = counters.done.load(std::sync::atomic::Ordering::SeqCst);
+            let received = counters.decoded.load(Ordering::SeqCst);
+            let done = counters.done.load(Ordering::SeqCst);
             assert_eq!(received, done + counters.dropped_live(), "stream {stream}");
         }
     }

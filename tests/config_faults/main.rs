@@ -190,6 +190,12 @@ fn faults_of_streams_and_zones() {
                 r#"2:12: streams[0].name: "../a" cannot be a folder's name, expected at most 200 bytes, no / or \; for example ".._a""#,
             ],
         ),
+        (
+            "streams: [{name: gate, file: a.mp4, live: true}]\noutput: {refine: true}".into(),
+            vec![
+                r#"3:10: output.refine: true, expected false: stream "gate" is live and has no end to look back from"#,
+            ],
+        ),
         ("streams: [{file: missing.mp4}]".into(), vec!["2:12: streams[0].file: missing.mp4: no such file"]),
         (named("[[0, 0], [1, 1]]"), vec!["2:43: streams[0].zones[0].polygon: 2 points, need at least 3"]),
         (
