@@ -16,7 +16,7 @@ const LOG_FILE: &str = "events.sqlite";
 /// What `events` means; `log` is where the log is if the file does not say it. What is no duration was reported with the
 /// schema's other words.
 pub(super) fn events(raw: &Events, log: Option<PathBuf>) -> EventsPlan {
-    let path = raw.log.as_ref().map(PathBuf::from).or(log);
+    let path = if raw.log.is_empty() { log } else { Some(PathBuf::from(&raw.log)) };
     let log = |path| LogPlan { path, keep: duration(&raw.keep), max_bytes: u64::from(raw.max_megabytes) << 20 };
     EventsPlan {
         log: path.map(log),

@@ -10,11 +10,9 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Events {
     /// File that keeps every event until each sink had it, an SQLite database; relative to the working directory. Counts and
-    /// track ids go on from it at the next start. Without this key it is events.sqlite in output.dir, kept where there are
-    /// sinks, live streams or an API; recordings alone keep no log.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1), extend("examples" = ["events.sqlite"]))]
-    pub log: Option<String>,
+    /// track ids go on from it at the next start. Empty: events.sqlite in output.dir, where there are sinks, live streams or
+    /// an API; recordings alone keep no log then.
+    pub log: String,
     /// Events older than this are discarded from the log.
     #[schemars(extend("x-duration" = ["1m", "87600h"]))]
     pub keep: Span,
@@ -151,7 +149,7 @@ pub struct Line {
 impl Default for Events {
     fn default() -> Self {
         Self {
-            log: None,
+            log: String::new(),
             keep: Span::from("168h"),
             max_megabytes: 1024,
             updates: Span::from("0s"),
