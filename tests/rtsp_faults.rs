@@ -206,6 +206,16 @@ fn through(twist: Twist) -> Vec<Seen> {
 }
 
 #[test]
+fn timestamps_may_jump_back() {
+    through(Twist::ClockBack(Duration::from_secs(20)));
+}
+
+#[test]
+fn timestamps_may_restart_at_zero() {
+    through(Twist::ClockBack(Duration::from_secs(5 * 3600)));
+}
+
+#[test]
 fn the_size_may_change_within_a_connection() {
     let other = ImageSize { width: 320, height: 240 };
     let frames = through(Twist::Size(other));
