@@ -162,7 +162,7 @@ fn walkers_with_jitter_are_counted_exactly() {
         .collect();
     assert_eq!(totals, (1..=40).collect::<Vec<_>>());
     // The intervals add up to everything.
-    let counts = events.iter().filter_map(|event| match &event.what {
+    let mut counts = events.iter().filter_map(|event| match &event.what {
         What::Counts(counts) => Some(counts),
         _ => None,
     });
@@ -171,7 +171,7 @@ fn walkers_with_jitter_are_counted_exactly() {
         (crossed + lines, entered + counts.zones[0].entered)
     });
     assert_eq!(sums, (40, 40));
-    let last = counts.last().expect("counted");
+    let last = counts.next_back().expect("counted");
     assert_eq!((last.lines[0].total_in, last.lines[0].total_out, last.zones[0].occupancy), (40, 0, 0));
 }
 

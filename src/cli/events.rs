@@ -125,7 +125,10 @@ fn tail(args: &TailArgs) -> anyhow::Result<()> {
     }
     out.flush()?;
     let mut position = head;
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         let events = reader.read_after(position, PAGE)?;
         for logged in &events {
             position = logged.position;
@@ -138,7 +141,6 @@ fn tail(args: &TailArgs) -> anyhow::Result<()> {
             thread::sleep(LOOK_INTERVAL);
         }
     }
-    Ok(())
 }
 
 fn query(args: &QueryArgs) -> anyhow::Result<()> {
