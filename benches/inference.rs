@@ -99,14 +99,23 @@ mod with_models {
     use criterion::Criterion;
     use eyeline::{
         config::plan::{DetectPlan, EmbedPlan},
-        detect::{self, ClassId, nms::Scope},
-        embed::{self, Crop},
+        detect::{
+            self, ClassId,
+            nms::{Overlapped, Scope},
+        },
+        embed::{self, Crop, worth::WorthSettings},
         frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
         geometry::BBox,
+        preprocess::tiles::TileGrid,
         time::MediaTime,
         torch::runtime,
     };
-    use std::{env, hint::black_box, sync::Arc, time::Instant};
+    use std::{
+        env,
+        hint::black_box,
+        sync::Arc,
+        time::{Duration, Instant},
+    };
 
     fn frame() -> Frame {
         let size = ImageSize { width: 768, height: 576 };
@@ -138,8 +147,11 @@ mod with_models {
                 min_score_by_class: Vec::new(),
                 max_iou: 0.45,
                 suppress: Scope::WithinClass,
+                overlapped: Overlapped::Goes,
                 max_detections: 1000,
                 max_batch: 1,
+                tiles: TileGrid { columns: 1, rows: 1, overlap: 0.2 },
+                also: Vec::new(),
             };
             let (mut detector, _) = detect::torch::open(&plan).expect("`make setup` installs it");
             let mut out = Vec::new();
@@ -147,7 +159,12 @@ mod with_models {
                 bencher.iter(|| detector.detect(black_box(std::slice::from_ref(&picture)), &mut out));
             });
         }
-        let plan = EmbedPlan { model: "mobilenet-v2".into(), by_class: Vec::new(), min_score: 0.0, max_batch: 32 };
+        let plan = EmbedPlan {
+            model: "mobilenet-v2".into(),
+            by_class: Vec::new(),
+            worth: WorthSettings { min_score: 0.0, settled_after: 1, interval: Duration::ZERO },
+            max_batch: 32,
+        };
         let (mut embedder, _) = embed::torch::open(&plan, &[]).expect("`make setup` installs it");
         for people in [1, 7, 30] {
             let crop = |i: usize| {

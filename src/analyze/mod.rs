@@ -21,6 +21,7 @@ use crate::{
     event::{Event, TrackEnd, TrackSeen, What},
     frame::FrameMeta,
     pipeline::flow::{EndReason, Turn},
+    preprocess::illumination::LightChange,
     source::SourceInfo,
     track::{Track, TrackId, TrackState},
 };
@@ -113,9 +114,10 @@ impl StreamAnalysis {
         counts.into_iter().for_each(|counts| self.teller.tell(What::Counts(counts), events));
     }
 
-    /// Something happened to the scene that no track did, in the frame taken in last.
-    pub fn note(&mut self, what: What, events: &mut Vec<Event>) {
-        self.teller.tell(what, events);
+    /// The light of the scene has changed in the frame just taken in.
+    pub fn light_changed(&mut self, change: &LightChange, events: &mut Vec<Event>) {
+        let [before, after] = [change.was, change.now].map(|state| state.as_str().to_owned());
+        self.teller.tell(What::SceneLightChanged { before, after }, events);
     }
 
     /// A turn in the stream's life.

@@ -7,8 +7,16 @@ pub use super::{
 };
 use super::{plan_sinks::SinksPlan, schedule::Schedule};
 use crate::{
-    analyze::ground::Ground, detect::nms::Scope, geometry::BBox, preprocess::camera_motion::CameraMotion,
-    source::address::Address, track::settings::TrackSettings,
+    analyze::ground::Ground,
+    detect::{
+        nms::{Overlapped, Scope},
+        watch::WatchSettings,
+    },
+    embed::worth::WorthSettings,
+    geometry::BBox,
+    preprocess::{camera_motion::CameraMotion, tiles::TileGrid},
+    source::address::Address,
+    track::settings::TrackSettings,
 };
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
@@ -21,6 +29,8 @@ pub struct Plan {
     pub detect: DetectPlan,
     /// Embedder; `None` tracks by motion alone.
     pub embed: Option<EmbedPlan>,
+    /// How streams are looked at that say nothing of it themselves.
+    pub watch: WatchSettings,
     /// Tracker.
     pub track: TrackSettings,
     /// Whether the camera's motion is measured.
@@ -87,6 +97,8 @@ pub struct StreamPlan {
     pub lines: Vec<LinePlan>,
     /// From the picture to metres, where speed is wanted.
     pub ground: Option<Ground>,
+    /// How it is looked at.
+    pub watch: WatchSettings,
 }
 
 impl StreamPlan {
@@ -101,6 +113,7 @@ impl StreamPlan {
             zones: Vec::new(),
             lines: Vec::new(),
             ground: None,
+            watch: WatchSettings::default(),
         }
     }
 
@@ -186,10 +199,16 @@ pub struct DetectPlan {
     pub max_iou: f32,
     /// Which boxes may suppress one another.
     pub suppress: Scope,
+    /// What becomes of a box that a better one overlaps.
+    pub overlapped: Overlapped,
     /// At most this many detections of a frame stay, the best ones.
     pub max_detections: usize,
     /// Most frames in one batch, >= 1.
     pub max_batch: usize,
+    /// Tiles that each picture is cut into; one tile: none.
+    pub tiles: TileGrid,
+    /// More detectors that see the same frames.
+    pub also: Vec<String>,
 }
 
 impl Default for DetectPlan {
@@ -206,8 +225,8 @@ pub struct EmbedPlan {
     pub model: String,
     /// Classes with an embedder of their own, by name; `None` embeds none of them.
     pub by_class: Vec<(String, Option<String>)>,
-    /// Only detections of at least this score are embedded, 0..=1.
-    pub min_score: f32,
+    /// Which detections are embedded.
+    pub worth: WorthSettings,
     /// Most crops in one batch, >= 1.
     pub max_batch: usize,
 }

@@ -2,13 +2,21 @@
 
 use super::{
     camera,
-    check::Host,
+    check::{Host, light},
     fault::{Fault, KeyPath},
-    places::{ground, lines, zones},
+    places::{ground, lines, polygon_problem, zones},
     plan::{FilterPlan, LinePlan, LivePlan, StreamPlan, ZonePlan},
     raw::Stream,
+    raw_look::RegionOfInterest,
 };
-use crate::analyze::ground::Ground;
+use crate::{
+    analyze::ground::Ground,
+    detect::{
+        attention::AttentionSettings,
+        watch::{View, WatchSettings},
+    },
+    preprocess::illumination::LightSettings,
+};
 use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
@@ -24,6 +32,7 @@ const MAX_NAME: usize = 200;
 /// stream's source is not reported again.
 pub(super) fn streams(
     raw: &[Stream],
+    all: &LookOfAll,
     path: &KeyPath,
     host: &dyn Host,
     reported: &[Fault],
@@ -36,6 +45,7 @@ pub(super) fn streams(
         let zones = zones(&stream.zones, &path.key("zones"), faults);
         let lines = lines(&stream.lines, &path.key("lines"), faults);
         let ground = ground(&stream.ground, &path.key("ground"), faults);
+        regions(stream, &path, faults);
         let live = camera::live(stream, &path, faults);
         if source_problem(stream, &path, reported, faults) {
             continue;
@@ -73,8 +83,36 @@ pub(super) fn streams(
         zones: found.zones,
         lines: found.lines,
         ground: found.ground,
+        watch: watch(found.stream, all),
     };
     (found.into_iter().zip(names).map(plan).collect(), unusable)
+}
+
+/// What holds for all streams about how they are looked at.
+pub(super) struct LookOfAll {
+    pub light: LightSettings,
+    pub attention: AttentionSettings,
+}
+
+fn watch(stream: &Stream, all: &LookOfAll) -> WatchSettings {
+    let corners = |region: &RegionOfInterest| region.0.iter().map(|corner| corner.0).collect();
+    WatchSettings {
+        light: stream.light.as_ref().map_or_else(|| all.light.clone(), light),
+        attention: all.attention.clone(),
+        regions: stream.regions.iter().map(corners).collect(),
+        view: if stream.crop_to_regions { View::AroundRegions } else { View::Whole },
+    }
+}
+
+fn regions(stream: &Stream, path: &KeyPath, faults: &mut Vec<Fault>) {
+    for (index, region) in stream.regions.iter().enumerate() {
+        let path = path.key("regions").index(index);
+        faults.extend(polygon_problem(&region.0).map(|(problem, hint)| Fault::new(path, problem).with_hint(hint)));
+    }
+    if stream.crop_to_regions && stream.regions.is_empty() {
+        faults
+            .push(Fault::new(path.key("crop_to_regions"), "there are no regions to crop to; give them under regions"));
+    }
 }
 
 /// Reports a stream that has not exactly one source, and says whether it cannot be played.
