@@ -110,7 +110,11 @@ impl Detector for TorchDetector {
         for frames in batch.chunks(self.max_batch) {
             match &self.workers {
                 Some(workers) if frames.len() > 1 => out.append(&mut workers.map(frames)?),
-                _ => out.append(&mut self.model.detect(&mut self.pass, frames)?),
+                _ => {
+                    for frames in frames.chunks(self.model.loaded.network.max_batch()) {
+                        out.append(&mut self.model.detect(&mut self.pass, frames)?);
+                    }
+                }
             }
         }
         Ok(())
