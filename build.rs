@@ -1,21 +1,42 @@
-//! Tells the linker where libtorch lies: tch passes no run path on to the programs that use it.
+//! Tells the linker where libtorch lies, because tch passes no run path on to the programs that use it, and compiles the
+//! part of TorchScript that is C++.
 
 use std::{env, fs, path::Path};
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
+    println!("cargo:rerun-if-changed=build.rs");
     if env::var_os("CARGO_FEATURE_TORCH").is_none() {
         return;
     }
-    let Ok(libtorch) = env::var("LIBTORCH") else {
-        println!("cargo:rustc-env=EYELINE_LIBTORCH_VERSION=unknown");
-        return;
-    };
-    let libtorch = Path::new(&libtorch);
-    println!("cargo:rustc-env=EYELINE_LIBTORCH_VERSION={}", version(libtorch).unwrap_or("unknown".into()));
-    // DT_RPATH rather than DT_RUNPATH: libtorch's own dependencies must be found through it too.
-    println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
-    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.join("lib").display());
+    let libtorch = env::var("LIBTORCH").ok();
+    let libtorch = libtorch.as_deref().map(Path::new);
+    #[cfg(feature = "torch")]
+    compile_script(libtorch);
+    let version = libtorch.and_then(version).unwrap_or("unknown".into());
+    println!("cargo:rustc-env=EYELINE_LIBTORCH_VERSION={version}");
+    if let Some(libtorch) = libtorch {
+        // DT_RPATH rather than DT_RUNPATH: libtorch's own dependencies must be found through it too.
+        println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.join("lib").display());
+    }
+}
+
+/// Compiles `src/torch/script.cpp`, with the settings torch-sys compiles its own C++ with.
+#[cfg(feature = "torch")]
+fn compile_script(libtorch: Option<&Path>) {
+    println!("cargo:rerun-if-changed=src/torch/script.cpp");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
+    let mut build = cc::Build::new();
+    build.cpp(true).warnings(false).flag("-std=c++17").flag("-DGLOG_USE_GLOG_EXPORT");
+    // Debugging symbols of libtorch's headers are fifty megabytes of no use.
+    build.debug(false).opt_level(2);
+    let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or("1".into());
+    build.flag(format!("-D_GLIBCXX_USE_CXX11_ABI={abi}"));
+    if let Some(libtorch) = libtorch {
+        build.include(libtorch.join("include")).include(libtorch.join("include/torch/csrc/api/include"));
+    }
+    build.file("src/torch/script.cpp").compile("eyeline_script");
 }
 
 /// libtorch's version as its headers tell it.

@@ -31,7 +31,10 @@ fn main() -> anyhow::Result<()> {
         raw.output.dir = out.path().display().to_string();
         raw.output.video = video_wanted;
         raw.detect.classes = vec!["person".to_owned()];
-        Ok(config::check::plan(&raw, &ThisMachine)?.plan)
+        let mut plan = config::check::plan(&raw, &ThisMachine)?.plan;
+        // Both embed every detection: what a line spares must not count for it.
+        plan.embed.iter_mut().for_each(|embed| embed.worth.interval = Duration::ZERO);
+        Ok(plan)
     };
     let with_video = plan(true)?;
     runtime::set_threads(with_video.runtime.threads);
@@ -90,7 +93,7 @@ fn networks_alone(plan: &Plan, frames: &[Frame]) -> anyhow::Result<(Duration, Du
             .iter()
             .zip(&found)
             .flat_map(|(frame, found)| {
-                found.iter().filter(|d| d.score >= wanted.min_score).map(move |d| Crop {
+                found.iter().filter(|d| d.score >= wanted.worth.min_score).map(move |d| Crop {
                     frame,
                     bbox: d.bbox,
                     class: d.class,

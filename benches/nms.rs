@@ -4,7 +4,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 use eyeline::{
     detect::{
         ClassId, Detection,
-        nms::{NmsSettings, Scope, suppress},
+        nms::{NmsSettings, Overlapped, Scope, suppress},
     },
     geometry::BBox,
 };
@@ -31,7 +31,13 @@ fn clustered(count: usize) -> Vec<Detection> {
 
 fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("nms");
-    let settings = NmsSettings { max_iou: 0.45, scope: Scope::WithinClass, max_detections: 1000 };
+    let settings = NmsSettings {
+        max_iou: 0.45,
+        scope: Scope::WithinClass,
+        max_detections: 1000,
+        overlapped: Overlapped::Goes,
+        min_score: 0.0,
+    };
     for count in [100, 1000, 10_000] {
         let boxes = clustered(count);
         group.bench_with_input(BenchmarkId::from_parameter(count), &boxes, |bencher, boxes| {

@@ -1,17 +1,19 @@
 """Times ONNX Runtime on a model: `time_onnxruntime.py MODEL THREADS`, or `time_onnxruntime.py CFG,WEIGHTS THREADS` for a Darknet
-network at 416 pixels, of which an ONNX model with the same layers is made. Prints the median in milliseconds.
+network at 416 pixels, of which an ONNX model with the same layers is made. Prints milliseconds a picture: the median with all
+threads for one picture, and with as many sessions of one thread side by side.
 
 Started by `cargo bench --bench inference` with $EYELINE_BENCH_PYTHON, a Python that has numpy, onnx and onnxruntime.
 """
 
 import sys
+import threading
 import time
 
 import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-RUNS = 60
+RUNS = 40
 
 
 def sections(path):
@@ -84,22 +86,42 @@ def from_darknet(cfg, weights, side=416):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
 
 
-def main():
-    model, threads = sys.argv[1], int(sys.argv[2])
+def opened(source, threads):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    source = from_darknet(*model.split(",")) if "," in model else model
     session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     taken = session.get_inputs()[0]
     shape = [size if isinstance(size, int) else 1 for size in taken.shape]
-    picture = np.random.default_rng(0).random(shape, np.float32)
-    times = []
+    picture = {taken.name: np.random.default_rng(0).random(shape, np.float32)}
+    session.run(None, picture)
+    return lambda: session.run(None, picture)
+
+
+def alone(source, threads):
+    run, times = opened(source, threads), []
     for _ in range(RUNS):
         start = time.perf_counter()
-        session.run(None, {taken.name: picture})
+        run()
         times.append((time.perf_counter() - start) * 1e3)
-    print(sorted(times)[RUNS // 2])
+    return sorted(times)[RUNS // 2]
+
+
+def side_by_side(source, threads):
+    runs = [opened(source, 1) for _ in range(threads)]
+    workers = [threading.Thread(target=lambda run=run: [run() for _ in range(RUNS)]) for run in runs]
+    start = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return (time.perf_counter() - start) * 1e3 / (RUNS * threads)
+
+
+def main():
+    model, threads = sys.argv[1], int(sys.argv[2])
+    source = from_darknet(*model.split(",")) if "," in model else model
+    print(alone(source, threads), side_by_side(source, threads))
 
 
 main()

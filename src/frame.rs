@@ -1,6 +1,6 @@
 //! A decoded picture and what is known about it. The decoder's pool owns the memory; everybody after it borrows.
 
-use crate::time::MediaTime;
+use crate::{preprocess::illumination::PartLight, time::MediaTime};
 use std::{
     fmt,
     sync::Arc,
@@ -63,6 +63,10 @@ pub trait PixelBuffer: Send + Sync {
     fn format(&self) -> PixelFormat;
     /// Plane `index`, from 0.
     fn plane(&self, index: usize) -> Plane<'_>;
+    /// The light a network should see them in; `None`: as they are.
+    fn light(&self) -> Option<PartLight<'_>> {
+        None
+    }
 }
 
 /// Everything known about a frame but its pixels.

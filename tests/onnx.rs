@@ -215,3 +215,26 @@ fn attempt(bytes: &[u8]) -> Result<(), OnnxError> {
     let input = picture([1, network.input_channels(), i64::from(size.height), i64::from(size.width)]);
     network.forward(&input).map(|_| ()).map_err(OnnxError::from)
 }
+
+/// Suppresses in its graph and asks for the picture's size; made by `golden/generate/onnx_counted.py`.
+const COUNTED: &[u8] = include_bytes!("golden/onnx_counted.onnx");
+
+#[test]
+fn a_network_that_suppresses_gives_lists_as_long_as_what_it_found() {
+    let file = OnnxFile::parse(COUNTED).unwrap();
+    let network = OnnxNetwork::build(&file, &BuildOptions::default()).unwrap();
+    assert_eq!(network.max_batch(), 1);
+    let first = picture([1, 3, 64, 64]);
+    let mut lengths = Vec::new();
+    for (index, picture) in [first.shallow_clone(), first.flip([1, 2])].iter().enumerate() {
+        for (output, got) in network.forward(picture).unwrap().iter().enumerate() {
+            let stored = file.initializer(&format!("expected/{index}/{output}")).unwrap();
+            let ints = || stored.ints().map(|list| list.iter().map(|&value| value as f64).collect::<Vec<_>>());
+            let wanted = stored.floats().map(|list| list.iter().map(|&value| f64::from(value)).collect()).or_else(ints);
+            assert_eq!(got.size(), [&[1], stored.dims()].concat(), "picture {index}, output {output}");
+            assert!(difference(&values(got), &wanted.unwrap()) < 1e-5, "picture {index}, output {output}");
+            lengths.push(got.size()[1]);
+        }
+    }
+    assert!(lengths[0] > 0 && lengths[0] != lengths[3], "{lengths:?}");
+}

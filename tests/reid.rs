@@ -6,12 +6,13 @@ mod inference;
 use eyeline::{
     config::plan::EmbedPlan,
     detect::ClassId,
-    embed::{self, Embedding},
+    embed::{self, Embedder, Embedding, torch::TorchEmbedder},
     frame::Frame,
     geometry::BBox,
+    torch::runtime::{Device, Precision},
 };
 use inference::{embed_plan, vtest_frames};
-use std::{collections::BTreeMap, env, fs, path::PathBuf};
+use std::{collections::BTreeMap, env, fs, path::PathBuf, time::Instant};
 
 /// One crop of a person.
 struct Crop {
@@ -33,7 +34,7 @@ fn crops() -> Vec<Crop> {
     text.lines().skip(1).map(crop).collect()
 }
 
-fn embeddings(crops: &[Crop], plan: &EmbedPlan) -> Vec<Embedding> {
+fn embeddings(crops: &[Crop], plan: &EmbedPlan, precision: Precision) -> Vec<Embedding> {
     let mut numbers: Vec<usize> = crops.iter().map(|crop| crop.frame - 1).collect();
     numbers.sort_unstable();
     numbers.dedup();
@@ -41,7 +42,10 @@ fn embeddings(crops: &[Crop], plan: &EmbedPlan) -> Vec<Embedding> {
     let cut = |crop: &Crop| embed::Crop { frame: &frames[&(crop.frame - 1)], bbox: crop.bbox, class: ClassId(0) };
     let cut: Vec<_> = crops.iter().map(cut).collect();
     let mut out = Vec::new();
-    embed::torch::open(plan, &[]).unwrap().0.embed(&cut, &mut out).unwrap();
+    let mut embedder = TorchEmbedder::open(&plan.model, plan.max_batch, Device::Cpu, precision).unwrap();
+    let begun = Instant::now();
+    embedder.embed(&cut, &mut out).unwrap();
+    println!("{} in {precision}: {:.2} ms a crop", plan.model, begun.elapsed().as_secs_f64() * 1e3 / cut.len() as f64);
     out.into_iter().map(|embedding| embedding.expect("every crop has pixels")).collect()
 }
 
@@ -91,7 +95,7 @@ mod eval_data {
     #[ignore = "needs EYELINE_EVAL_DATA"]
     fn mobilenetv2_tells_people_apart_as_its_note_says() {
         let crops = crops();
-        let (rank_1, mean_precision, area) = measure(&crops, &embeddings(&crops, &embed_plan()));
+        let (rank_1, mean_precision, area) = measure(&crops, &embeddings(&crops, &embed_plan(), Precision::Fp32));
         println!("rank-1 {rank_1:.3}, mAP {mean_precision:.3}, AUC {area:.3}");
         assert!(rank_1 >= 0.48 && mean_precision >= 0.43 && area >= 0.87);
     }
@@ -103,8 +107,36 @@ mod eval_data {
         let data = PathBuf::from(env::var("EYELINE_EVAL_DATA").unwrap());
         let model = data.join("weights/osnet_x0_25_msmt17.onnx").to_str().unwrap().to_owned();
         let plan = EmbedPlan { model, ..embed_plan() };
-        let (rank_1, mean_precision, area) = measure(&crops, &embeddings(&crops, &plan));
+        let (rank_1, mean_precision, area) = measure(&crops, &embeddings(&crops, &plan, Precision::Fp32));
         println!("OSNet: rank-1 {rank_1:.3}, mAP {mean_precision:.3}, AUC {area:.3}");
         assert!(rank_1 >= 0.51 && mean_precision >= 0.49 && area >= 0.92);
+    }
+
+    /// Least cosine of an embedding with itself in 32 bits, mean cosine, and what rank-1 loses.
+    fn loss(plan: &EmbedPlan) -> (f32, f32, f64) {
+        let crops = crops();
+        let (wide, narrow) = (embeddings(&crops, plan, Precision::Fp32), embeddings(&crops, plan, Precision::Bf16));
+        let cosines: Vec<f32> = wide.iter().zip(&narrow).map(|(wide, narrow)| wide.cosine(narrow)).collect();
+        let least = cosines.iter().copied().fold(1.0, f32::min);
+        let mean = cosines.iter().sum::<f32>() / cosines.len() as f32;
+        let ((wide, wide_precision, _), (narrow, narrow_precision, _)) =
+            (measure(&crops, &wide), measure(&crops, &narrow));
+        println!(
+            "{}: cosine >= {least:.5}, mean {mean:.5}; rank-1 {wide:.3} and {narrow:.3}; mAP {wide_precision:.3} and \
+             {narrow_precision:.3}",
+            plan.model
+        );
+        (least, mean, wide - narrow)
+    }
+
+    #[test]
+    #[ignore = "needs EYELINE_EVAL_DATA"]
+    fn brain_floats_cost_embedders_what_their_note_says() {
+        let data = PathBuf::from(env::var("EYELINE_EVAL_DATA").unwrap());
+        let osnet = data.join("weights/osnet_x0_25_msmt17.onnx").to_str().unwrap().to_owned();
+        for plan in [embed_plan(), EmbedPlan { model: osnet, ..embed_plan() }] {
+            let (least, mean, lost) = loss(&plan);
+            assert!(least >= 0.97 && mean >= 0.99 && lost <= 0.01, "{least} {mean} {lost}");
+        }
     }
 }

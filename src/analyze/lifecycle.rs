@@ -4,6 +4,7 @@ use crate::{
     event::{Clock, Event, EventBox, Timestamp, TrackEnd, TrackEnded, TrackSeen, What},
     frame::{FrameMeta, ImageSize},
     pipeline::flow::{EndReason, Turn},
+    preprocess::illumination::LightChange,
     source::SourceInfo,
     time::MediaTime,
     track::{Track, TrackId, TrackState},
@@ -101,6 +102,12 @@ impl Lifecycle {
         for track in tracks.iter().filter(|track| track.state == TrackState::Confirmed) {
             self.seen(track, events);
         }
+    }
+
+    /// The light of the scene has changed in the frame just taken in.
+    pub fn light_changed(&mut self, change: &LightChange, events: &mut Vec<Event>) {
+        let [before, after] = [change.was, change.now].map(|state| state.as_str().to_owned());
+        self.tell(What::SceneLightChanged { before, after }, events);
     }
 
     /// The stream ends, and every open track with it. Says nothing of a stream that never started.

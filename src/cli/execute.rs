@@ -11,9 +11,10 @@ use super::{
 use crate::{
     config::{
         Checked,
-        plan::{Plan, StreamPlan},
+        plan::{DetectPlan, Plan, StreamPlan},
     },
-    detect, embed,
+    detect::{self, Detector, fusion::Ensemble, tiled::Tiled},
+    embed,
     event::log::EventLog,
     frame::StreamId,
     pipeline::{
@@ -148,13 +149,12 @@ fn parts(
     extras: &Extras,
     log: Option<EventLog>,
 ) -> anyhow::Result<(Parts, Vec<ModelCard>, Desks)> {
-    let (detector, card) = detect::torch::open(&plan.detect)?;
-    let mut models = vec![card];
+    let (detector, mut models) = detector(&plan.detect)?;
     let mut embed = None;
     if let Some(wanted) = &plan.embed {
         let (embedder, cards) = embed::torch::open(wanted, detector.classes())?;
         models.extend(cards);
-        embed = Some(EmbedPart { embedder, min_score: wanted.min_score, max_batch: wanted.max_batch });
+        embed = Some(EmbedPart { embedder, worth: wanted.worth.clone(), max_batch: wanted.max_batch });
     }
     let classes: Arc<[String]> = detector.classes().into();
     let roster = Roster::new(plan.streams.iter().cloned());
@@ -182,6 +182,27 @@ fn parts(
         video: plan.output.video.then(|| video(Arc::clone(plan), roster, classes)),
     };
     Ok((parts, models, desks))
+}
+
+/// The detector of a plan: one or several, with or without tiles.
+fn detector(plan: &DetectPlan) -> anyhow::Result<(Box<dyn Detector>, Vec<ModelCard>)> {
+    let (first, card) = detect::torch::open(plan)?;
+    let (mut members, mut models) = (vec![first], vec![card]);
+    for model in &plan.also {
+        // What is said of size and classes is said of the first; others may know other classes.
+        let (model, input_px) = (model.clone(), None);
+        let (classes, min_score_by_class) = (Vec::new(), Vec::new());
+        let (member, card) =
+            detect::torch::open(&DetectPlan { model, input_px, classes, min_score_by_class, ..plan.clone() })?;
+        members.push(member);
+        models.push(card);
+    }
+    let several = members.len() > 1;
+    let mut detector = if several { Box::new(Ensemble::new(members, &plan.classes)) } else { members.remove(0) };
+    if plan.tiles.columns * plan.tiles.rows > 1 {
+        detector = Box::new(Tiled::new(detector, plan.tiles, plan.max_iou));
+    }
+    Ok((detector, models))
 }
 
 /// Assumed where a container does not say; the tracker's noise weights are per nominal frame.

@@ -9,6 +9,7 @@ use crate::{
         plan::{DetectPlan, Plan, StreamPlan},
         raw::{Raw, Stream},
     },
+    detect::watch::WatchSettings,
     event::EventBox,
     frame::StreamId,
     pipeline::{
@@ -21,7 +22,7 @@ use crate::{
         live_view::{LiveViews, StreamView},
         operate::{
             Change, FrameTracks, LineStatus, News, Operate, OperateError, Percentiles, ShownTrack, StageAge,
-            StreamState, StreamStatus,
+            StreamState, StreamStatus, Watched,
         },
         view::{ViewSize, Viewer},
     },
@@ -48,6 +49,7 @@ struct Shared {
     views: LiveViews,
     classes: Arc<[String]>,
     detect: DetectPlan,
+    watch: WatchSettings,
     trail: Duration,
 }
 
@@ -64,9 +66,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Desks {
     /// For a line whose detector knows `classes`; starts the thread that draws live views.
     pub fn start(classes: Arc<[String]>, plan: &Plan) -> io::Result<Self> {
-        let (news, detect, trail) = (Broadcast::new(NEWS_KEPT), plan.detect.clone(), plan.output.trail);
+        let (news, trail) = (Broadcast::new(NEWS_KEPT), plan.output.trail);
+        let (detect, watch) = (plan.detect.clone(), plan.watch.clone());
         let views = LiveViews::start()?;
-        Ok(Self(Arc::new(Shared { news, desks: Mutex::default(), views, classes, detect, trail })))
+        Ok(Self(Arc::new(Shared { news, desks: Mutex::default(), views, classes, detect, watch, trail })))
     }
 
     /// The recorder that tells the news of a stream.
@@ -213,6 +216,13 @@ impl OperatedLine {
             tracks: counters.open_tracks.load(Ordering::Relaxed),
             events: counters.events.load(Ordering::Relaxed),
             losses: connection.losses,
+            watched: Watched {
+                not_looked: counters.not_looked.load(Ordering::Relaxed),
+                relit: counters.relit.load(Ordering::Relaxed),
+                light_changes: counters.light_changes.load(Ordering::Relaxed),
+                light_seconds: Duration::from_nanos(counters.light_nanos.load(Ordering::Relaxed)).as_secs_f64(),
+                embedded: counters.embedded.load(Ordering::Relaxed),
+            },
             last_fault: connection.last_fault.or_else(|| self.control.faults().of(stream)),
             uptime_seconds: uptime.map_or(0.0, |uptime| uptime.as_secs_f64()),
             zones: plan.zones.iter().map(|zone| zone.name.clone()).collect(),
@@ -232,10 +242,15 @@ impl OperatedLine {
             OperateError::Invalid(Faults(faults.collect()))
         };
         let checked = check::plan(&raw, &ThisMachine).map_err(below)?;
-        let [plan] = <[StreamPlan; 1]>::try_from(checked.plan.streams).map_err(|plans| {
+        let [mut plan] = <[StreamPlan; 1]>::try_from(checked.plan.streams).map_err(|plans| {
             let problem = format!("gives {} videos, expected one", plans.len());
             OperateError::Invalid(Faults(vec![Fault::new(KeyPath::root().key("file"), problem)]))
         })?;
+        let all = &self.desks.0.watch;
+        plan.watch.attention.clone_from(&all.attention);
+        if stream.light.is_none() {
+            plan.watch.light.clone_from(&all.light);
+        }
         Ok(plan)
     }
 }

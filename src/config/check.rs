@@ -7,17 +7,27 @@ use super::{
     fault::{Fault, Faults, KeyPath},
     models::{Classes, Models, NO_EMBEDDER},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan, StreamPlan},
-    raw::{Detect, Embed, InputPx, Output, Raw, Span, Suppress},
+    raw::{Detect, Embed, InputPx, Output, Raw, SoftNms, Span, Suppress},
+    raw_look::{Correction, Light, LightPolicy},
     raw_runtime::{Runtime, Threads},
     raw_track::{KnobValue, Track},
     schema::schema,
     sinks::{Known, sinks},
     span,
-    streams::streams,
+    streams::{LookOfAll, streams},
 };
 use crate::{
-    detect::nms::Scope,
-    preprocess::camera_motion::CameraMotion,
+    detect::{
+        attention::AttentionSettings,
+        nms::{Overlapped, Scope},
+        watch::WatchSettings,
+    },
+    embed::worth::WorthSettings,
+    preprocess::{
+        camera_motion::CameraMotion,
+        illumination::{self, LightSettings},
+        tiles::TileGrid,
+    },
     track::settings::{Algorithm, Knob, TrackSettings},
 };
 use serde_json::Value;
@@ -88,7 +98,8 @@ pub(super) fn plan_of_tree(mut tree: Value, variables: Option<Lookup<'_>>, host:
 fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Fault>) {
     let mut faults = Vec::new();
     let root = KeyPath::root();
-    let (streams, unusable) = streams(&raw.streams, &root.key("streams"), host, reported, &mut faults);
+    let all = LookOfAll { light: light(&raw.preprocess.light), attention: attention(&raw.detect) };
+    let (streams, unusable) = streams(&raw.streams, &all, &root.key("streams"), host, reported, &mut faults);
     let mut models = Models { host, faults: &mut faults };
     let classes = models.detector(&raw.detect, &root.key("detect"));
     models.stream_classes(&raw.streams, &raw.detect, classes, &root.key("streams"));
@@ -109,6 +120,7 @@ fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Faul
         streams,
         detect: detect(&raw.detect),
         embed: embed(&raw.embed),
+        watch: WatchSettings { light: all.light, attention: all.attention, ..WatchSettings::default() },
         track,
         camera_motion: camera_motion(&raw.track),
         output: output(&raw.output),
@@ -134,8 +146,34 @@ pub(super) fn detect(raw: &Detect) -> DetectPlan {
             Suppress::WithinClass => Scope::WithinClass,
             Suppress::AcrossClasses => Scope::AcrossClasses,
         },
+        overlapped: match raw.soft_nms {
+            SoftNms::Off => Overlapped::Goes,
+            SoftNms::Linear => Overlapped::FadesLinearly,
+            SoftNms::Gaussian => Overlapped::FadesSmoothly,
+        },
         max_detections: raw.max_detections as usize,
         max_batch: raw.max_batch as usize,
+        tiles: TileGrid { columns: raw.tiles[0].0, rows: raw.tiles[1].0, overlap: raw.tile_overlap as f32 },
+        also: raw.also.clone(),
+    }
+}
+
+fn attention(raw: &Detect) -> AttentionSettings {
+    AttentionSettings { every: raw.every, min_motion: raw.min_motion as f32, recheck: duration(&raw.recheck) }
+}
+
+/// What a file says of light, meant.
+pub(super) fn light(raw: &Light) -> LightSettings {
+    let meant = |correction: &Correction| match correction {
+        Correction::Stretch => illumination::Correction::Stretch,
+        Correction::Gamma => illumination::Correction::Gamma,
+        Correction::Clahe => illumination::Correction::Clahe,
+        Correction::WhiteBalance => illumination::Correction::WhiteBalance,
+    };
+    match raw {
+        Light::Policy(LightPolicy::Auto) => LightSettings::Auto,
+        Light::Policy(LightPolicy::Off) => LightSettings::Off,
+        Light::Always(corrections) => LightSettings::Always(corrections.iter().map(meant).collect()),
     }
 }
 
@@ -145,7 +183,11 @@ fn embed(raw: &Embed) -> Option<EmbedPlan> {
         Embed::On(raw) => Some(EmbedPlan {
             model: raw.model.clone(),
             by_class: raw.by_class.iter().map(|(class, model)| (class.clone(), embedder_of_class(model))).collect(),
-            min_score: raw.min_score as f32,
+            worth: WorthSettings {
+                min_score: raw.min_score as f32,
+                settled_after: raw.settled_after,
+                interval: duration(&raw.interval),
+            },
             max_batch: raw.max_batch as usize,
         }),
     }

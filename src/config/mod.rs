@@ -23,6 +23,7 @@ pub mod plan_sinks;
 pub mod raw;
 pub mod raw_api;
 pub mod raw_camera;
+pub mod raw_look;
 pub mod raw_runtime;
 pub mod raw_sinks;
 mod raw_sinks_defaults;

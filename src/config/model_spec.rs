@@ -137,7 +137,13 @@ pub enum HeadSpec {
         offsets: OffsetOrder,
     },
     /// See `detect::heads::torchvision`.
-    Torchvision {},
+    Torchvision {
+        /// Whether label 0 stands for nothing; by default where the lists' length changes from picture to picture.
+        background: Option<bool>,
+    },
+    /// See `detect::heads::fastestdet`.
+    #[serde(rename = "fastestdet")]
+    FastestDet {},
 }
 
 impl HeadSpec {
@@ -151,7 +157,8 @@ impl HeadSpec {
             Self::Nanodet { .. } => "nanodet",
             Self::EndToEnd {} => "end_to_end",
             Self::Ssd { .. } => "ssd",
-            Self::Torchvision {} => "torchvision",
+            Self::Torchvision { .. } => "torchvision",
+            Self::FastestDet {} => "fastestdet",
         }
     }
 }

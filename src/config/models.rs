@@ -36,6 +36,9 @@ impl Models<'_> {
             }
         }
         self.classes_of_keys(&raw.min_score_by_class, known, &path.key("min_score_by_class"));
+        for (index, model) in raw.also.iter().enumerate() {
+            self.model(model, Task::Detect, &path.key("also").index(index));
+        }
         known
     }
 

@@ -3,7 +3,14 @@
 use super::{plan_sinks::SinksPlan, schedule::Schedule};
 pub use super::{raw_camera::Transport, secret::Secret};
 use crate::{
-    detect::nms::Scope, geometry::BBox, preprocess::camera_motion::CameraMotion, source::address::Address,
+    detect::{
+        nms::{Overlapped, Scope},
+        watch::WatchSettings,
+    },
+    embed::worth::WorthSettings,
+    geometry::BBox,
+    preprocess::{camera_motion::CameraMotion, tiles::TileGrid},
+    source::address::Address,
     track::settings::TrackSettings,
 };
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
@@ -17,6 +24,8 @@ pub struct Plan {
     pub detect: DetectPlan,
     /// Embedder; `None` tracks by motion alone.
     pub embed: Option<EmbedPlan>,
+    /// How streams are looked at that say nothing of it themselves.
+    pub watch: WatchSettings,
     /// Tracker.
     pub track: TrackSettings,
     /// Whether the camera's motion is measured.
@@ -77,13 +86,15 @@ pub struct StreamPlan {
     pub filter: FilterPlan,
     /// Zones drawn on the overlay.
     pub zones: Vec<ZonePlan>,
+    /// How it is looked at.
+    pub watch: WatchSettings,
 }
 
 impl StreamPlan {
     /// A recording with every setting at its default.
     pub fn recording(name: &str, file: impl Into<PathBuf>) -> Self {
-        let (live, filter, zones) = (None, FilterPlan::default(), Vec::new());
-        Self { name: name.to_owned(), file: file.into(), repeat: 1, live, filter, zones }
+        let (live, filter, zones, watch) = (None, FilterPlan::default(), Vec::new(), WatchSettings::default());
+        Self { name: name.to_owned(), file: file.into(), repeat: 1, live, filter, zones, watch }
     }
 
     /// Where its frames come from, without credentials.
@@ -186,10 +197,16 @@ pub struct DetectPlan {
     pub max_iou: f32,
     /// Which boxes may suppress one another.
     pub suppress: Scope,
+    /// What becomes of a box that a better one overlaps.
+    pub overlapped: Overlapped,
     /// At most this many detections of a frame stay, the best ones.
     pub max_detections: usize,
     /// Most frames in one batch, >= 1.
     pub max_batch: usize,
+    /// Tiles that each picture is cut into; one tile: none.
+    pub tiles: TileGrid,
+    /// More detectors that see the same frames.
+    pub also: Vec<String>,
 }
 
 impl Default for DetectPlan {
@@ -206,8 +223,8 @@ pub struct EmbedPlan {
     pub model: String,
     /// Classes with an embedder of their own, by name; `None` embeds none of them.
     pub by_class: Vec<(String, Option<String>)>,
-    /// Only detections of at least this score are embedded, 0..=1.
-    pub min_score: f32,
+    /// Which detections are embedded.
+    pub worth: WorthSettings,
     /// Most crops in one batch, >= 1.
     pub max_batch: usize,
 }

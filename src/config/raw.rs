@@ -4,7 +4,14 @@
 //! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
-use super::{raw_api::Api, raw_camera::Camera, raw_runtime::Runtime, raw_sinks::Sinks, raw_track::Track};
+use super::{
+    raw_api::Api,
+    raw_camera::Camera,
+    raw_look::{Light, Preprocess, RegionOfInterest},
+    raw_runtime::Runtime,
+    raw_sinks::Sinks,
+    raw_track::Track,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
@@ -20,6 +27,8 @@ pub struct Raw {
     /// What to watch.
     #[schemars(length(min = 1, max = 1024))]
     pub streams: Vec<Stream>,
+    /// What happens to a picture before a network sees it.
+    pub preprocess: Preprocess,
     /// How objects are found.
     pub detect: Detect,
     /// How appearance is described, or none to track by motion alone.
@@ -87,6 +96,15 @@ pub struct Stream {
     /// Named areas of the picture, drawn on the overlay.
     #[schemars(length(max = 64))]
     pub zones: Vec<Zone>,
+    /// Polygons outside of which nothing is detected, each a list of corners as in zones; none: the whole picture counts.
+    #[schemars(length(max = 64))]
+    pub regions: Vec<RegionOfInterest>,
+    /// Show the detector only the rectangle around the regions: what is in there is seen larger.
+    pub crop_to_regions: bool,
+    /// In place of preprocess.light, for this stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Light", extend("examples" = ["auto"]))]
+    pub light: Option<Light>,
 }
 
 /// A camera's address as written. It may hold a password, so `Debug` shows it as messages do.
@@ -148,13 +166,39 @@ pub struct Detect {
     /// Whether boxes suppress those of their own class only, or those of any: for detectors that call one thing by two
     /// names.
     pub suppress: Suppress,
+    /// Soft-NMS: rather than going, the worse of two boxes loses score by how much they overlap, and goes when it has less
+    /// than min_score. Finds more in a crowd, and some things twice.
+    pub soft_nms: SoftNms,
     /// Most detections of one frame; the best stay.
     #[schemars(range(min = 1, max = 10_000))]
     pub max_detections: u32,
     /// Most frames in one inference, and most recordings played at once.
     #[schemars(range(min = 1, max = 256))]
     pub max_batch: u32,
+    /// Look at every n-th frame of a stream only; in between, tracks go on as they moved.
+    #[schemars(range(min = 1, max = 100))]
+    pub every: u32,
+    /// Look only when this share of the picture has changed since the last look: what was found then is taken to be there
+    /// still. 0 looks whether anything moves or not; 0.001 notices a person far away.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_motion: f64,
+    /// With min_motion: look this often even if nothing moves.
+    #[schemars(extend("x-duration" = ["0s", "1h"]))]
+    pub recheck: Span,
+    /// Tiles across and down that the picture is cut into for small objects, each looked at on its own, and the whole as
+    /// well; [1, 1] looks at the whole alone. Costs an inference a tile.
+    pub tiles: [TileCount; 2],
+    /// Share of a tile that it has in common with its neighbour: at least as much as the largest small object.
+    #[schemars(range(min = 0.0, max = 0.9))]
+    pub tile_overlap: f64,
+    /// More detectors, by name or file, that see the same frames; boxes of all are merged by weighted boxes fusion.
+    #[schemars(length(max = 8), inner(length(min = 1)))]
+    pub also: Vec<String>,
 }
+
+/// Number of tiles in a row or column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TileCount(#[schemars(range(min = 1, max = 16))] pub u32);
 
 /// Which boxes may suppress one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -164,6 +208,18 @@ pub enum Suppress {
     WithinClass,
     /// All.
     AcrossClasses,
+}
+
+/// How the score of overlapped boxes falls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SoftNms {
+    /// They go.
+    Off,
+    /// By 1 - IoU, above max_iou.
+    Linear,
+    /// By exp(-2 IoU²), whatever max_iou.
+    Gaussian,
 }
 
 /// Side of a network's input.
@@ -215,6 +271,13 @@ pub struct Embedder {
     /// Detections below this score are not embedded.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_score: f64,
+    /// Embeddings after which an object is settled: it is embedded once an interval from then on, and every time again
+    /// while something is near it or it is hard to follow.
+    #[schemars(range(min = 1, max = 1000))]
+    pub settled_after: u32,
+    /// Time between two embeddings of a settled object; 0s embeds every detection.
+    #[schemars(extend("x-duration" = ["0s", "1h"]))]
+    pub interval: Span,
     /// Most crops in one inference.
     #[schemars(range(min = 1, max = 1024))]
     pub max_batch: u32,
@@ -249,6 +312,7 @@ impl Default for Raw {
         Self {
             version: 1,
             streams: Vec::new(),
+            preprocess: Preprocess::default(),
             detect: Detect::default(),
             embed: Embed::On(Embedder::default()),
             track: Track::default(),
@@ -276,6 +340,9 @@ impl Default for Stream {
             min_score: 0.0,
             camera: Camera::default(),
             zones: Vec::new(),
+            regions: Vec::new(),
+            crop_to_regions: false,
+            light: None,
         }
     }
 }
@@ -290,15 +357,29 @@ impl Default for Detect {
             min_score_by_class: BTreeMap::new(),
             max_iou: 0.45,
             suppress: Suppress::WithinClass,
+            soft_nms: SoftNms::Off,
             max_detections: 1000,
             max_batch: 4,
+            every: 1,
+            min_motion: 0.0,
+            recheck: Span::from("5s"),
+            tiles: [TileCount(1); 2],
+            tile_overlap: 0.2,
+            also: Vec::new(),
         }
     }
 }
 
 impl Default for Embedder {
     fn default() -> Self {
-        Self { model: "mobilenet-v2".into(), by_class: BTreeMap::new(), min_score: 0.4, max_batch: 32 }
+        Self {
+            model: "mobilenet-v2".into(),
+            by_class: BTreeMap::new(),
+            min_score: 0.4,
+            settled_after: 3,
+            interval: Span::from("0s"),
+            max_batch: 32,
+        }
     }
 }
 

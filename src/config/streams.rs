@@ -2,12 +2,20 @@
 
 use super::{
     camera,
-    check::Host,
+    check::{Host, light},
     fault::{Fault, KeyPath},
     plan::{FilterPlan, LivePlan, StreamPlan, ZonePlan, ZonePoint},
-    raw::{Stream, Zone},
+    raw::{Point, Stream, Zone},
+    raw_look::RegionOfInterest,
 };
-use crate::geometry::{PolygonFault, polygon_fault};
+use crate::{
+    detect::{
+        attention::AttentionSettings,
+        watch::{View, WatchSettings},
+    },
+    geometry::{PolygonFault, polygon_fault},
+    preprocess::illumination::LightSettings,
+};
 use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
@@ -23,6 +31,7 @@ const MAX_NAME: usize = 200;
 /// stream's source is not reported again.
 pub(super) fn streams(
     raw: &[Stream],
+    all: &LookOfAll,
     path: &KeyPath,
     host: &dyn Host,
     reported: &[Fault],
@@ -33,6 +42,7 @@ pub(super) fn streams(
     for (index, stream) in raw.iter().enumerate() {
         let path = path.index(index);
         let zones = zones(&stream.zones, &path.key("zones"), faults);
+        regions(stream, &path, faults);
         let live = camera::live(stream, &path, faults);
         if source_problem(stream, &path, reported, faults) {
             continue;
@@ -65,8 +75,36 @@ pub(super) fn streams(
         live: found.live,
         filter: FilterPlan { classes: found.stream.classes.clone(), min_score: found.stream.min_score as f32 },
         zones: found.zones,
+        watch: watch(found.stream, all),
     };
     (found.into_iter().zip(names).map(plan).collect(), unusable)
+}
+
+/// What holds for all streams about how they are looked at.
+pub(super) struct LookOfAll {
+    pub light: LightSettings,
+    pub attention: AttentionSettings,
+}
+
+fn watch(stream: &Stream, all: &LookOfAll) -> WatchSettings {
+    let corners = |region: &RegionOfInterest| region.0.iter().map(|corner| corner.0).collect();
+    WatchSettings {
+        light: stream.light.as_ref().map_or_else(|| all.light.clone(), light),
+        attention: all.attention.clone(),
+        regions: stream.regions.iter().map(corners).collect(),
+        view: if stream.crop_to_regions { View::AroundRegions } else { View::Whole },
+    }
+}
+
+fn regions(stream: &Stream, path: &KeyPath, faults: &mut Vec<Fault>) {
+    for (index, region) in stream.regions.iter().enumerate() {
+        let path = path.key("regions").index(index);
+        faults.extend(polygon_problem(&region.0).map(|(problem, hint)| Fault::new(path, problem).with_hint(hint)));
+    }
+    if stream.crop_to_regions && stream.regions.is_empty() {
+        faults
+            .push(Fault::new(path.key("crop_to_regions"), "there are no regions to crop to; give them under regions"));
+    }
 }
 
 /// Reports a stream that has not exactly one source, and says whether it cannot be played.
@@ -188,14 +226,15 @@ fn zones(raw: &[Zone], path: &KeyPath, faults: &mut Vec<Fault>) -> Vec<ZonePlan>
             faults.push(Fault::new(path.key("name"), format!("{:?} is already the name of zones[{first}]", zone.name)));
         }
         faults.extend(
-            polygon_problem(zone).map(|(problem, hint)| Fault::new(path.key("polygon"), problem).with_hint(hint)),
+            polygon_problem(&zone.polygon)
+                .map(|(problem, hint)| Fault::new(path.key("polygon"), problem).with_hint(hint)),
         );
     }
     raw.iter().map(zone_plan).collect()
 }
 
-fn polygon_problem(zone: &Zone) -> Option<(String, Option<String>)> {
-    let corners: Vec<[f64; 2]> = zone.polygon.iter().map(|point| point.0).collect();
+fn polygon_problem(polygon: &[Point]) -> Option<(String, Option<String>)> {
+    let corners: Vec<[f64; 2]> = polygon.iter().map(|point| point.0).collect();
     // Fewer corners were reported already.
     let fault = (corners.len() >= 3).then(|| polygon_fault(&corners)).flatten()?;
     Some(match fault {

@@ -1,6 +1,8 @@
 //! Which head decodes a network's outputs: what the zoo or a `.model.yml` says, else what the shapes say, and where those
 //! leave a choice the values for a grey picture. Pure.
 
+mod fastestdet;
+
 use super::heads::{
     Head, Order, Output, Scores, cells,
     end_to_end::{EndToEndForm, EndToEndHead},
@@ -26,6 +28,8 @@ pub struct Facts<'a> {
     pub spec: Option<&'a HeadSpec>,
     /// Number of classes, where their names are known.
     pub classes: Option<usize>,
+    /// Whether outputs are of another length for each picture.
+    pub varies: bool,
     /// Prior boxes that came with the model.
     pub priors: Option<&'a [Prior]>,
 }
@@ -57,12 +61,13 @@ const COCO_CLASSES: usize = 80;
 /// Errors: the shapes of the outputs and what was expected.
 pub fn choose(facts: &Facts<'_>) -> Result<Choice, String> {
     type Try = fn(&Facts<'_>) -> Option<Choice>;
-    let tries: [(&str, Try); 7] = [
+    let tries: [(&str, Try); 8] = [
         ("torchvision", torchvision),
         ("ssd", ssd),
         ("nanodet", nanodet),
         ("yolov5", yolov5),
         ("yolox", yolox),
+        ("fastestdet", fastestdet::fastestdet),
         ("yolov8", yolov8),
         ("end_to_end", end_to_end),
     ];
@@ -96,6 +101,7 @@ pub fn usual_input(family: &str, size: ImageSize) -> InputSpec {
         },
         "ssd" => InputSpec { fit: Fit::Stretch, mean: [0.5; 3], std: [0.5; 3], ..plain },
         "torchvision" => InputSpec { fit: Fit::Stretch, ..plain },
+        "fastestdet" => InputSpec { fit: Fit::Stretch, colours: Colours::Bgr, ..plain },
         _ => plain,
     }
 }
@@ -155,8 +161,15 @@ fn torchvision(facts: &Facts<'_>) -> Option<Choice> {
     // Labels are whole numbers; an empty list leaves the order torchvision uses.
     let is_whole = |index: usize| facts.outputs[index].values().iter().all(|value| value.fract() == 0.0);
     let (labels, scores) = if is_whole(first) || !is_whole(second) { (first, second) } else { (second, first) };
-    let classes = facts.classes.unwrap_or(COCO_LABELS);
-    choice(TorchvisionHead { classes }, vec![boxes, labels, scores], "lists of boxes, labels and scores")
+    let background = match facts.spec {
+        Some(HeadSpec::Torchvision { background: Some(background) }) => *background,
+        // Networks with a fixed number of queries were trained without one.
+        _ => facts.varies,
+    };
+    let classes = facts.classes.unwrap_or(if background { COCO_LABELS } else { COCO_CLASSES });
+    let what = if background { "label 0 is nothing" } else { "no label is nothing" };
+    let reason = format!("lists of boxes, labels and scores, {what}");
+    choice(TorchvisionHead { classes, background }, vec![boxes, labels, scores], reason)
 }
 
 fn ssd(facts: &Facts<'_>) -> Option<Choice> {

@@ -1,5 +1,7 @@
 //! Finds objects in frames: preprocess, network, head, non-maximum suppression. Knows nothing of time or identity.
 
+pub mod attention;
+pub mod fusion;
 pub mod heads;
 #[cfg(feature = "torch")]
 mod load;
@@ -8,8 +10,10 @@ pub mod nms;
 #[cfg(feature = "torch")]
 mod outputs;
 pub mod scripted;
+pub mod tiled;
 #[cfg(all(feature = "torch", feature = "opencv"))]
 pub mod torch;
+pub mod watch;
 #[cfg(feature = "torch")]
 mod workers;
 

@@ -1,10 +1,11 @@
-//! Greedy non-maximum suppression, within each class or across them: of boxes that overlap too much, the best stays.
+//! Greedy non-maximum suppression, within each class or across them: of boxes that overlap too much, the best stays, or
+//! the others lose score (Soft-NMS).
 //!
 //! Pure. What a head decodes goes in, what the tracker sees comes out. Ties are broken by the boxes themselves, so the
 //! result does not depend on the order in which a head emits them.
 
 use super::Detection;
-use crate::geometry::intersection_area;
+use crate::geometry::{intersection_area, iou};
 use std::cmp::Ordering;
 
 /// What suppression keeps.
@@ -16,7 +17,26 @@ pub struct NmsSettings {
     pub scope: Scope,
     /// At most this many detections stay, the best ones.
     pub max_detections: usize,
+    /// What becomes of a box that a better one overlaps.
+    pub overlapped: Overlapped,
+    /// With a score below, a box that lost some goes, 0..=1.
+    pub min_score: f32,
 }
+
+/// What becomes of a box that a better kept box of its scope overlaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Overlapped {
+    /// It goes if the IoU is above `max_iou`.
+    #[default]
+    Goes,
+    /// Its score is multiplied by 1 - IoU if the IoU is above `max_iou`. Source: Bodla et al. 2017, section 3.
+    FadesLinearly,
+    /// Its score is multiplied by exp(-IoU² / `SIGMA`), whatever `max_iou`. Source: same, equation 3.
+    FadesSmoothly,
+}
+
+/// How far overlap reaches in smooth fading. Source: Bodla et al. 2017, section 4.
+const SIGMA: f32 = 0.5;
 
 /// Which boxes may suppress one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -31,10 +51,17 @@ pub enum Scope {
 /// Suppresses in place; what stays is sorted by falling score.
 ///
 /// Detections whose box is unsound or whose score is not finite are dropped first. Applying it twice changes nothing.
-/// Takes O(n log n + n·kept) time and no memory. Source: the greedy rule of Felzenszwalb et al. 2010, section 4.4.
-/// Differs: overlap is the IoU, and classes suppress one another only where `settings.scope` says so.
+/// (but for boxes that fade). Takes O(n log n + n·kept) time and no memory. Source: the greedy rule of Felzenszwalb et al.
+/// 2010, section 4.4. Differs: overlap is the IoU, and classes suppress one another only where `settings.scope` says so.
 pub fn suppress(detections: &mut Vec<Detection>, settings: &NmsSettings) {
     detections.retain(|d| d.score.is_finite() && d.bbox.is_sound());
+    match settings.overlapped {
+        Overlapped::Goes => remove_overlapped(detections, settings),
+        Overlapped::FadesLinearly | Overlapped::FadesSmoothly => fade_overlapped(detections, settings),
+    }
+}
+
+fn remove_overlapped(detections: &mut Vec<Detection>, settings: &NmsSettings) {
     detections.sort_unstable_by(better_first);
     let mut kept = 0;
     for candidate in 0..detections.len() {
@@ -42,16 +69,43 @@ pub fn suppress(detections: &mut Vec<Detection>, settings: &NmsSettings) {
             break;
         }
         let detection = detections[candidate];
-        let beaten = detections[..kept].iter().any(|better| {
-            (settings.scope == Scope::AcrossClasses || better.class == detection.class)
-                && overlaps(better, &detection, settings.max_iou)
-        });
+        let beaten = detections[..kept]
+            .iter()
+            .any(|better| settings.is_rival(better, &detection) && overlaps(better, &detection, settings.max_iou));
         if !beaten {
             detections[kept] = detection;
             kept += 1;
         }
     }
     detections.truncate(kept);
+}
+
+/// The best of what is left stays as it is, and what it overlaps fades, until nothing worth keeping is left.
+fn fade_overlapped(detections: &mut Vec<Detection>, settings: &NmsSettings) {
+    let mut kept = 0;
+    while kept < detections.len().min(settings.max_detections) {
+        let best = (kept..detections.len()).min_by(|&a, &b| better_first(&detections[a], &detections[b]));
+        let Some(best) = best.filter(|&best| detections[best].score >= settings.min_score) else { break };
+        detections.swap(kept, best);
+        let better = detections[kept];
+        kept += 1;
+        for detection in detections[kept..].iter_mut().filter(|d| settings.is_rival(&better, d)) {
+            let iou = iou(&better.bbox, &detection.bbox);
+            detection.score *= match settings.overlapped {
+                Overlapped::FadesSmoothly => (-iou * iou / SIGMA).exp(),
+                _ if iou > settings.max_iou => 1.0 - iou,
+                _ => 1.0,
+            };
+        }
+    }
+    detections.truncate(kept);
+}
+
+impl NmsSettings {
+    /// Whether the two may suppress one another.
+    fn is_rival(&self, a: &Detection, b: &Detection) -> bool {
+        self.scope == Scope::AcrossClasses || a.class == b.class
+    }
 }
 
 /// Whether the IoU is above `max_iou`, without the division.
@@ -76,13 +130,16 @@ fn better_first(a: &Detection, b: &Detection) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        detect::ClassId,
-        geometry::{BBox, iou},
-    };
+    use crate::{detect::ClassId, geometry::BBox};
     use proptest::prelude::*;
 
-    const SETTINGS: NmsSettings = NmsSettings { max_iou: 0.5, scope: Scope::WithinClass, max_detections: 300 };
+    const SETTINGS: NmsSettings = NmsSettings {
+        max_iou: 0.5,
+        scope: Scope::WithinClass,
+        max_detections: 300,
+        overlapped: Overlapped::Goes,
+        min_score: 0.0,
+    };
 
     fn det(left: f32, width: f32, class: u16, score: f32) -> Detection {
         Detection { bbox: BBox::from_tlwh(left, 0.0, width, 10.0), class: ClassId(class), score }
@@ -141,6 +198,32 @@ mod tests {
         for (name, input, expected) in cases {
             assert_eq!(suppressed(input), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn faded_boxes_lose_what_the_paper_says() {
+        // Of width 10: 2 apart overlap by 8/12, 6 apart by 4/16; 20 apart by nothing.
+        let input = [det(0.0, 10.0, 0, 0.9), det(2.0, 10.0, 0, 0.8), det(6.0, 10.0, 1, 0.7), det(20.0, 10.0, 0, 0.6)];
+        let faded = |overlapped, min_score, scope| {
+            let mut detections = input.to_vec();
+            suppress(&mut detections, &NmsSettings { overlapped, min_score, scope, ..SETTINGS });
+            detections.iter().map(|d| ((d.bbox.left), (d.score * 1e4).round() / 1e4)).collect::<Vec<_>>()
+        };
+        let (linearly, smoothly) = (Overlapped::FadesLinearly, Overlapped::FadesSmoothly);
+        let smooth = |iou: f32| (-iou * iou / 0.5).exp();
+        let close = |got: Vec<(f32, f32)>, expected: [(f32, f32); 4]| {
+            assert_eq!(got.len(), 4);
+            for ((left, score), (expected_left, expected_score)) in got.iter().zip(expected) {
+                assert!(*left == expected_left && (score - expected_score).abs() < 2e-4, "{got:?}, {expected:?}");
+            }
+        };
+        let within = Scope::WithinClass;
+        close(faded(linearly, 0.1, within), [(0.0, 0.9), (6.0, 0.7), (20.0, 0.6), (2.0, 0.8 / 3.0)]);
+        close(faded(smoothly, 0.1, within), [(0.0, 0.9), (6.0, 0.7), (20.0, 0.6), (2.0, 0.8 * smooth(2.0 / 3.0))]);
+        let twice = 0.8 * smooth(2.0 / 3.0) * smooth(6.0 / 14.0);
+        let across = faded(smoothly, 0.1, Scope::AcrossClasses);
+        close(across, [(0.0, 0.9), (6.0, 0.7 * smooth(0.25)), (20.0, 0.6), (2.0, twice)]);
+        assert_eq!(faded(linearly, 0.3, within).len(), 3, "what fell below goes");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     ClassId, Detection, Detector, InferError,
     heads::{Duplicates, Wanted},
     load::{self, Loaded, torch_error},
-    nms::{self, NmsSettings},
+    nms::{self, NmsSettings, Overlapped},
     outputs::Outputs,
     workers::Workers,
 };
@@ -110,7 +110,11 @@ impl Detector for TorchDetector {
         for frames in batch.chunks(self.max_batch) {
             match &self.workers {
                 Some(workers) if frames.len() > 1 => out.append(&mut workers.map(frames)?),
-                _ => out.append(&mut self.model.detect(&mut self.pass, frames)?),
+                _ => {
+                    for frames in frames.chunks(self.model.loaded.network.max_batch()) {
+                        out.append(&mut self.model.detect(&mut self.pass, frames)?);
+                    }
+                }
             }
         }
         Ok(())
@@ -136,13 +140,19 @@ impl Model {
         let min_scores = load::min_scores(plan, &loaded.classes)?;
         let lowest = |class: &ClassId| min_score(&min_scores, *class).unwrap_or(plan.min_score);
         let least = classes.iter().map(lowest).fold(f32::INFINITY, f32::min);
-        let max_iou = match loaded.head.duplicates() {
-            Duplicates::Many => plan.max_iou,
+        let (max_iou, overlapped) = match loaded.head.duplicates() {
+            Duplicates::Many => (plan.max_iou, plan.overlapped),
             // No two boxes overlap by more than wholly: all stay.
-            Duplicates::None => 1.0,
+            Duplicates::None => (1.0, Overlapped::Goes),
         };
-        let nms = NmsSettings { max_iou, scope: plan.suppress, max_detections: plan.max_detections };
         let wanted = Wanted { min_score: if least.is_finite() { least } else { plan.min_score }, classes };
+        let nms = NmsSettings {
+            max_iou,
+            scope: plan.suppress,
+            max_detections: plan.max_detections,
+            overlapped,
+            min_score: wanted.min_score,
+        };
         let min_scores = if min_scores.is_empty() {
             min_scores
         } else {
@@ -164,8 +174,11 @@ impl Model {
         let decode = |(index, place): (usize, &LetterBox)| {
             let mut found = Vec::new();
             self.loaded.head.read(&outputs.picture(index), &self.wanted, &mut found);
-            found.retain(|d| min_score(&self.min_scores, d.class).is_none_or(|least| d.score >= least));
+            let is_enough = |d: &Detection| min_score(&self.min_scores, d.class).is_none_or(|least| d.score >= least);
+            found.retain(is_enough);
             nms::suppress(&mut found, &self.nms);
+            // Boxes may have lost score.
+            found.retain(is_enough);
             to_source(&mut found, place);
             found
         };

@@ -58,7 +58,7 @@ mod pixels {
             Self { size, buffer: Vec::new() }
         }
 
-        /// Resizes an area of `frame` into `slot`, counted from 0.
+        /// Resizes an area of `frame` into `slot`, counted from 0, in the frame's light.
         pub fn draw(&mut self, slot: usize, frame: &Frame, area: CropArea) -> Result<(), PreprocessError> {
             let bytes = self.slot_bytes();
             if self.buffer.len() < (slot + 1) * bytes {
@@ -66,7 +66,12 @@ mod pixels {
             }
             let part = Region { left: area.left, top: area.top, size: area.size };
             let whole = Region { left: 0, top: 0, size: self.size };
-            resize_into(frame, Some(part), &mut self.buffer[slot * bytes..][..bytes], self.size, whole)
+            let canvas = &mut self.buffer[slot * bytes..][..bytes];
+            resize_into(frame, Some(part), canvas, self.size, whole)?;
+            if let Some(light) = frame.pixels.light() {
+                light.apply(canvas, self.size, whole, part);
+            }
+            Ok(())
         }
 
         /// The first `slots` crops, all of which must have been drawn.

@@ -8,12 +8,12 @@ use crate::{
         mobilenet_v2::{BuildError, MobileNetV2},
         model_file::ModelFile,
         onnx::{BuildOptions, OnnxError, OnnxFile, OnnxNetwork},
-        runtime::{Network, TorchError},
+        runtime::{Network, Placement, TorchError},
+        script::{ScriptNetwork, is_torchscript},
         state_dict::StateDict,
     },
 };
 use std::path::Path;
-use tch::Device;
 
 /// An embedder's network with what it is fed.
 pub(super) struct Loaded {
@@ -36,13 +36,14 @@ const USUAL_CROPS: i64 = 8;
 /// What networks for people are trained on, where a file leaves its size free. Source: torchreid's default.
 const PERSON: ImageSize = ImageSize { width: 128, height: 256 };
 
-/// Reads the files that `model` names and builds the network on `device`.
-pub(super) fn load(model: &str, device: Device) -> Result<Loaded, InferError> {
+/// Reads the files that `model` names and builds the network where it runs.
+pub(super) fn load(model: &str, place: Placement) -> Result<Loaded, InferError> {
     let fail = |problem: String| InferError::Model { model: model.to_owned(), problem };
     let found = Model::read(model).map_err(fail)?;
     let (network, input) = match found.format {
-        ModelFormat::Onnx => onnx(model, &found, device)?,
-        _ => mobilenet(model, &found, device)?,
+        ModelFormat::Onnx => onnx(model, &found, place)?,
+        ModelFormat::Torchscript => script(model, &found, place)?,
+        _ => mobilenet(model, &found, place)?,
     };
     let name = found.entry.map_or_else(|| found.file.path.display().to_string(), |entry| entry.name.clone());
     let card = ModelCard { name, file: found.file.path, sha256: found.file.sha256 };
@@ -59,13 +60,16 @@ impl Model {
                 Ok(Self { format: entry.format, file, entry: Some(entry), notes: ModelNotes::default() })
             }
             Located::File(path) => {
-                let is_onnx = path.extension().is_some_and(|extension| extension == "onnx");
-                // A state dict of one's own is taken for MobileNetV2's.
-                let format = if is_onnx { ModelFormat::Onnx } else { ModelFormat::MobilenetV2 };
                 let file = ModelFile::read(&path)?;
+                // A state dict of one's own is taken for MobileNetV2's.
+                let format = match path.extension().and_then(|extension| extension.to_str()) {
+                    Some("onnx") => ModelFormat::Onnx,
+                    _ if is_torchscript(&file.bytes) => ModelFormat::Torchscript,
+                    _ => ModelFormat::MobilenetV2,
+                };
                 let entry = zoo.find_by_sha256(&file.sha256).filter(|entry| entry.task == Task::Embed);
                 let alike = || zoo.entries().iter().find(|entry| entry.format == format);
-                let entry = if is_onnx { entry } else { entry.or_else(alike) };
+                let entry = if format == ModelFormat::MobilenetV2 { entry.or_else(alike) } else { entry };
                 Ok(Self { format, notes: notes(&path, format)?, file, entry })
             }
         }
@@ -77,10 +81,10 @@ impl Model {
 }
 
 fn notes(path: &Path, format: ModelFormat) -> Result<ModelNotes, String> {
-    if format == ModelFormat::Onnx { ModelNotes::beside(path) } else { Ok(ModelNotes::default()) }
+    if format == ModelFormat::MobilenetV2 { Ok(ModelNotes::default()) } else { ModelNotes::beside(path) }
 }
 
-fn onnx(model: &str, found: &Model, device: Device) -> Result<(Box<dyn Network>, InputSpec), InferError> {
+fn onnx(model: &str, found: &Model, place: Placement) -> Result<(Box<dyn Network>, InputSpec), InferError> {
     let path = found.file.path.display();
     let on_onnx = |error: OnnxError| match error {
         OnnxError::Torch(error) => torch_error(model, error),
@@ -89,19 +93,27 @@ fn onnx(model: &str, found: &Model, device: Device) -> Result<(Box<dyn Network>,
     let file = OnnxFile::parse(&found.file.bytes).map_err(on_onnx)?;
     let is_free = file.inputs().first().is_none_or(|input| input.dims.iter().skip(1).any(Option::is_none));
     let size = is_free.then(|| found.input().map_or(PERSON, |input| input.size()));
-    let options = BuildOptions { place: device.into(), size, usual_batch: USUAL_CROPS };
+    let options = BuildOptions { place, size, usual_batch: USUAL_CROPS };
     let network = OnnxNetwork::build(&file, &options).map_err(on_onnx)?;
-    let size = network.input_size();
-    let input = match found.input() {
-        Some(input) => input.with_size(size),
-        None => {
-            let usual =
-                InputSpec { fit: Fit::Stretch, mean: IMAGENET_MEAN, std: IMAGENET_STD, ..InputSpec::plain(size) };
-            tracing::info!(model, "fed as embedders usually are: {usual}; a .model.yml beside it says otherwise");
-            usual
-        }
-    };
+    let input = fed(model, found, network.input_size());
     Ok((Box::new(network), input))
+}
+
+fn script(model: &str, found: &Model, place: Placement) -> Result<(Box<dyn Network>, InputSpec), InferError> {
+    let input = fed(model, found, found.input().map_or(PERSON, |input| input.size()));
+    let shape = [3, i64::from(input.height), i64::from(input.width)];
+    let network =
+        ScriptNetwork::load(&found.file.bytes, place.device, shape).map_err(|error| torch_error(model, error))?;
+    Ok((Box::new(network), input))
+}
+
+/// As the zoo or a `.model.yml` says, else as embedders usually are.
+fn fed(model: &str, found: &Model, size: ImageSize) -> InputSpec {
+    found.input().map(|input| input.with_size(size)).unwrap_or_else(|| {
+        let usual = InputSpec { fit: Fit::Stretch, mean: IMAGENET_MEAN, std: IMAGENET_STD, ..InputSpec::plain(size) };
+        tracing::info!(model, "fed as embedders usually are: {usual}; a .model.yml beside it says otherwise");
+        usual
+    })
 }
 
 /// Mean of ImageNet's red, green and blue. Source: torchvision's transforms.
@@ -109,13 +121,13 @@ const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
 /// Their standard deviation.
 const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
 
-fn mobilenet(model: &str, found: &Model, device: Device) -> Result<(Box<dyn Network>, InputSpec), InferError> {
+fn mobilenet(model: &str, found: &Model, place: Placement) -> Result<(Box<dyn Network>, InputSpec), InferError> {
     let name = found.file.path.display();
     let fail = |problem: String| InferError::Model { model: model.to_owned(), problem };
     let input = found.input().ok_or_else(|| fail("models/zoo.yml has no entry of its kind".into()))?;
     let weights = StateDict::read(&found.file.bytes).map_err(|error| fail(format!("{name}: {error}")))?;
     let shape = [USUAL_CROPS, 3, i64::from(input.height), i64::from(input.width)];
-    let network = MobileNetV2::new(&weights, device, shape).map_err(|error| match error {
+    let network = MobileNetV2::new(&weights, place, shape).map_err(|error| match error {
         BuildError::Torch(error) => torch_error(model, error),
         error => fail(format!("{name}: {error}")),
     })?;

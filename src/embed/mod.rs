@@ -6,6 +6,7 @@ pub mod crop;
 mod load;
 #[cfg(all(feature = "torch", feature = "opencv"))]
 pub mod torch;
+pub mod worth;
 
 use crate::{
     detect::{ClassId, InferError},

@@ -14,7 +14,7 @@ use crate::{
     detect::{ClassId, InferError},
     frame::Frame,
     preprocess::normalize::Normalize,
-    torch::runtime::{self, Device, Inference, TorchError},
+    torch::runtime::{self, Device, Inference, Placement, Precision, TorchError},
 };
 use tch::{Kind, Tensor};
 
@@ -46,7 +46,7 @@ pub fn open(plan: &EmbedPlan, classes: &[String]) -> Result<(Box<dyn Embedder>, 
     let mut embedders: Vec<Box<dyn Embedder>> = Vec::new();
     let mut cards = Vec::new();
     for model in models {
-        let embedder = TorchEmbedder::open(model, plan.max_batch, runtime::device())?;
+        let embedder = TorchEmbedder::open(model, plan.max_batch, runtime::device(), runtime::precision())?;
         cards.push(embedder.loaded.card.clone());
         embedders.push(Box::new(embedder));
     }
@@ -68,12 +68,12 @@ fn class_number(plan: &EmbedPlan, classes: &[String], wanted: &str) -> Result<Cl
 }
 
 impl TorchEmbedder {
-    /// Opens an embedder by name or file on a device.
-    pub fn open(model: &str, max_batch: usize, device: Device) -> Result<Self, InferError> {
+    /// Opens an embedder by name or file on a device. TorchScript stays in 32 bits whatever the precision.
+    pub fn open(model: &str, max_batch: usize, device: Device, precision: Precision) -> Result<Self, InferError> {
         let _inference = Inference::begin();
         let on_torch = |error| load::torch_error(model, error);
         let device = device.open().map_err(on_torch)?;
-        let loaded = load::load(model, device)?;
+        let loaded = load::load(model, Placement { device, precision })?;
         let mut embedder = Self {
             name: model.to_owned(),
             cropper: Cropper::new(loaded.input.size()),

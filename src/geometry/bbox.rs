@@ -53,6 +53,11 @@ impl BBox {
         ((self.left + self.right) / 2.0, (self.top + self.bottom) / 2.0)
     }
 
+    /// The box moved right and down, pixels.
+    pub fn shifted(&self, right: f32, down: f32) -> Self {
+        Self::new(self.left + right, self.top + down, self.right + right, self.bottom + down)
+    }
+
     /// Whether every corner is finite and both sides are positive.
     pub fn is_sound(&self) -> bool {
         let finite = [self.left, self.top, self.right, self.bottom].iter().all(|v| v.is_finite());

@@ -6,4 +6,4 @@ mod polygon;
 
 pub use bbox::BBox;
 pub use iou::{intersection_area, iou};
-pub use polygon::{PolygonFault, polygon_fault};
+pub use polygon::{PolygonFault, is_inside, polygon_fault};

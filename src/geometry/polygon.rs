@@ -1,4 +1,4 @@
-//! Polygons of the zones: is one sound?
+//! Polygons of zones and regions: is one sound, what is inside?
 
 /// What makes a polygon unfit to say inside from outside. Numbers are those of the corners, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,15 @@ pub fn polygon_fault(corners: &[[f64; 2]]) -> Option<PolygonFault> {
         }
     };
     pairs.into_iter().find(crossing).map(|(i, j)| PolygonFault::CrossingEdges(i, j))
+}
+
+/// Whether a point lies in a sound polygon. Points on an edge may count either way, but those on an edge that two
+/// polygons share count for exactly one of them. Source: the crossing-number rule.
+pub fn is_inside([x, y]: [f64; 2], corners: &[[f64; 2]]) -> bool {
+    let edges = (0..corners.len()).map(|i| (corners[i], corners[(i + 1) % corners.len()]));
+    let crossed =
+        edges.filter(|(a, b)| (a[1] > y) != (b[1] > y) && x < (b[0] - a[0]) * (y - a[1]) / (b[1] - a[1]) + a[0]);
+    crossed.count() % 2 == 1
 }
 
 type Edge = ([f64; 2], [f64; 2]);

@@ -2,7 +2,7 @@
 
 use crate::{
     config::plan::StreamPlan,
-    detect::Detection,
+    detect::{Detection, watch::Sight},
     embed::Embedding,
     event::Event,
     frame::{Frame, FrameMeta, StreamId},
@@ -112,6 +112,8 @@ impl<T> Flow<T> {
 pub struct Detected {
     /// The frame.
     pub frame: Frame,
+    /// How it was looked at.
+    pub sight: Sight,
     /// What the detector found, best first.
     pub detections: Vec<Detection>,
 }
@@ -121,6 +123,8 @@ pub struct Detected {
 pub struct Embedded {
     /// The frame.
     pub frame: Frame,
+    /// How it was looked at.
+    pub sight: Sight,
     /// What the detector found.
     pub detections: Vec<Detection>,
     /// Appearance of each detection in the same order; empty without an embedder.
@@ -132,6 +136,8 @@ pub struct Embedded {
 pub struct Tracked {
     /// The frame.
     pub frame: Frame,
+    /// How it was looked at.
+    pub sight: Sight,
     /// What the detector found.
     pub detections: Vec<Detection>,
     /// Tracks confirmed, lost or just removed, by ascending id.

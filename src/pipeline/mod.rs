@@ -6,6 +6,7 @@
 mod camera;
 mod control;
 pub mod counters;
+mod detect_stage;
 mod feed;
 pub mod flow;
 mod inbox;
@@ -29,16 +30,17 @@ pub use stages::{BuildCamera, BuildTracker, OpenRecorders};
 
 use crate::{
     detect::Detector,
-    embed::Embedder,
+    embed::{Embedder, worth::WorthSettings},
     frame::{Frame, StreamId},
     time::SystemClock,
 };
 use crossbeam_channel::{Receiver, Sender, bounded};
+use detect_stage::DetectStage;
 use flow::{EndReason, Flow};
 use inbox::{Batching, Entry, FileInbox, Lane, LiveInbox};
 use lane::Doorbell;
 use slots::Slots;
-use stages::{AnalyzeStage, DetectStage, EmbedStage, NoEmbedStage, RecordStage, TrackStage};
+use stages::{AnalyzeStage, EmbedStage, NoEmbedStage, RecordStage, TrackStage};
 use stats::{Stats, Stretch};
 use std::{
     io,
@@ -96,8 +98,8 @@ pub enum Lifetime {
 pub struct EmbedPart {
     /// The embedder.
     pub embedder: Box<dyn Embedder>,
-    /// Detections below are not embedded.
-    pub min_score: f32,
+    /// Which detections are embedded.
+    pub worth: WorthSettings,
     /// Most crops in a batch.
     pub max_batch: usize,
 }
@@ -140,11 +142,11 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     let (to_record, analyzed) = bounded(FRAMES_AHEAD);
     let (to_video, recorded) = bounded(FRAMES_AHEAD);
 
-    let detect = DetectStage { detector: parts.detector, roster: roster.clone(), stats: Arc::clone(&stats) };
+    let detect = DetectStage::new(parts.detector, roster.clone(), Arc::clone(&stats));
     line.stage(Stretch::Detect, detect, inbox, Some(to_embed))?;
     match parts.embed {
-        Some(EmbedPart { embedder, min_score, max_batch }) => {
-            let embed = EmbedStage { embedder, min_score, max_batch, stats: Arc::clone(&stats) };
+        Some(part) => {
+            let embed = EmbedStage::new(part, Arc::clone(&stats));
             line.stage(Stretch::Embed, embed, detected.into_iter(), Some(to_track))?;
         }
         None => line.stage(Stretch::Embed, NoEmbedStage, detected.into_iter(), Some(to_track))?,

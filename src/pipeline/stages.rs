@@ -1,6 +1,7 @@
 //! The stages of the line, each a thin shell around a component that knows no channel.
 
 use super::{
+    EmbedPart,
     flow::{Analyzed, Detected, Embedded, Flow, OfFrame, Tracked},
     roster::Roster,
     shutdown::Faults,
@@ -10,14 +11,13 @@ use super::{
 };
 use crate::{
     analyze::lifecycle::Lifecycle,
-    config::plan::FilterPlan,
-    detect::{Detection, Detector},
-    embed::{Crop, Embedder, Embedding},
+    detect::watch::Look,
+    embed::{Crop, Embedding, worth::Worth},
     frame::{Frame, StreamId},
     preprocess::camera_motion::MeasureCamera,
     sink::{Recorder, SinkError},
     source::SourceInfo,
-    track::{Observations, Track, TrackState, Tracker},
+    track::{Observations, Track, TrackState, Tracker, bridge::Bridge},
 };
 use std::{
     collections::HashSet,
@@ -25,53 +25,48 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Detects in batches as they come from the inbox.
-pub(super) struct DetectStage {
-    pub detector: Box<dyn Detector>,
-    pub roster: Roster,
-    pub stats: Arc<Stats>,
-}
-
-impl DetectStage {
-    /// Takes out what the frame's stream does not ask for.
-    fn filter(&self, frame: &Frame, found: &mut Vec<Detection>) {
-        let Some(plan) = self.roster.get(frame.meta.stream) else { return };
-        let FilterPlan { classes, min_score } = &plan.filter;
-        let names = self.detector.classes();
-        let is_asked_for = |d: &Detection| {
-            let name = || names.get(usize::from(d.class.0));
-            d.score >= *min_score && (classes.is_empty() || name().is_some_and(|name| classes.contains(name)))
-        };
-        found.retain(is_asked_for);
-    }
-}
-
-impl Stage for DetectStage {
-    type In = Vec<Flow<Frame>>;
-    type Out = Vec<Flow<Detected>>;
-
-    fn process(&mut self, batch: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
-        let began = Instant::now();
-        let frames: Vec<Frame> = batch.iter().filter_map(Flow::data).cloned().collect();
-        let mut found: Vec<Vec<Detection>> = Vec::with_capacity(frames.len());
-        if !frames.is_empty() {
-            self.detector.detect(&frames, &mut found).map_err(|e| fatal(&frames, &e))?;
-            frames.iter().zip(&mut found).for_each(|(frame, found)| self.filter(frame, found));
-        }
-        record_shares(&self.stats, Stretch::Detect, frames.iter(), began.elapsed());
-        let mut found = found.into_iter();
-        let detected = |frame| Detected { frame, detections: found.next().unwrap_or_default() };
-        out.send(map_all(batch, detected))
-    }
-}
-
-/// Embeds the detections of a batch in one go.
+/// Embeds the detections of a batch that are worth it in one go.
 pub(super) struct EmbedStage {
-    pub embedder: Box<dyn Embedder>,
-    /// Detections below are not worth an embedding.
-    pub min_score: f32,
-    pub max_batch: usize,
-    pub stats: Arc<Stats>,
+    part: EmbedPart,
+    worths: Slots<Worth>,
+    stats: Arc<Stats>,
+}
+
+impl EmbedStage {
+    pub fn new(part: EmbedPart, stats: Arc<Stats>) -> Self {
+        Self { part, worths: Slots::default(), stats }
+    }
+
+    /// For each frame of a batch, whether each of its detections is to be embedded.
+    fn choose(&mut self, batch: &[Flow<Detected>]) -> Vec<Vec<bool>> {
+        let mut chosen = Vec::with_capacity(batch.len());
+        for flow in batch {
+            let worth = self.worths.slot(flow.stream()).get_or_insert_with(|| Worth::new(&self.part.worth));
+            match flow {
+                Flow::Data(item) => {
+                    let of_frame = worth.choose(item.frame.meta.pts, &item.detections);
+                    let counters = self.stats.stream(flow.stream());
+                    let embedded = of_frame.iter().filter(|chosen| **chosen).count();
+                    counters.embedded.fetch_add(embedded as u64, Ordering::Relaxed);
+                    chosen.push(of_frame);
+                }
+                Flow::Epoch { .. } => worth.restart(),
+                Flow::Turn { .. } => {}
+                Flow::EndOfStream { stream, .. } => drop(self.worths.take(*stream)),
+            }
+        }
+        chosen
+    }
+
+    fn embed(&mut self, crops: &[Crop<'_>]) -> Result<Vec<Option<Embedding>>, StageError> {
+        let mut embeddings = Vec::with_capacity(crops.len());
+        let mut part = Vec::new();
+        for crops in crops.chunks(self.part.max_batch) {
+            self.part.embedder.embed(crops, &mut part).map_err(|e| StageError::Fatal(e.to_string()))?;
+            embeddings.append(&mut part);
+        }
+        Ok(embeddings)
+    }
 }
 
 impl Stage for EmbedStage {
@@ -80,27 +75,19 @@ impl Stage for EmbedStage {
 
     fn process(&mut self, batch: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
         let began = Instant::now();
+        let chosen = self.choose(&batch);
         let items: Vec<&Detected> = batch.iter().filter_map(Flow::data).collect();
-        let worth = |d: &Detection| d.score >= self.min_score;
-        let crops: Vec<Crop<'_>> = items
-            .iter()
-            .flat_map(|item| {
-                let worth = item.detections.iter().filter(|d| worth(d));
-                worth.map(|d| Crop { frame: &item.frame, bbox: d.bbox, class: d.class })
-            })
-            .collect();
-        let mut embeddings = Vec::with_capacity(crops.len());
-        let mut part: Vec<Option<Embedding>> = Vec::new();
-        for crops in crops.chunks(self.max_batch) {
-            self.embedder.embed(crops, &mut part).map_err(|e| StageError::Fatal(e.to_string()))?;
-            embeddings.append(&mut part);
-        }
+        let crops = items.iter().zip(&chosen).flat_map(|(item, chosen)| {
+            let worth = item.detections.iter().zip(chosen).filter(|(_, chosen)| **chosen);
+            worth.map(|(d, _)| Crop { frame: &item.frame, bbox: d.bbox, class: d.class })
+        });
+        let embeddings = self.embed(&crops.collect::<Vec<_>>())?;
         record_shares(&self.stats, Stretch::Embed, items.into_iter(), began.elapsed());
-        let mut embeddings = embeddings.into_iter();
-        let embedded = |Detected { frame, detections }| {
-            let of = |d: &Detection| if worth(d) { embeddings.next().flatten() } else { None };
-            let embeddings = detections.iter().map(of).collect();
-            Embedded { frame, detections, embeddings }
+        let (mut embeddings, mut chosen) = (embeddings.into_iter(), chosen.into_iter());
+        let embedded = |Detected { frame, sight, detections }| {
+            let of = |chosen| if chosen { embeddings.next().flatten() } else { None };
+            let embeddings = chosen.next().into_iter().flatten().map(of).collect();
+            Embedded { frame, sight, detections, embeddings }
         };
         out.send(map_all(batch, embedded))
     }
@@ -114,7 +101,8 @@ impl Stage for NoEmbedStage {
     type Out = Vec<Flow<Embedded>>;
 
     fn process(&mut self, batch: Self::In, out: &Outlet<Self::Out>) -> Result<(), StageError> {
-        let bare = |Detected { frame, detections }| Embedded { frame, detections, embeddings: Vec::new() };
+        let bare =
+            |Detected { frame, sight, detections }| Embedded { frame, sight, detections, embeddings: Vec::new() };
         out.send(map_all(batch, bare))
     }
 }
@@ -137,9 +125,31 @@ pub(super) struct TrackStage {
 struct Follower {
     tracker: Box<dyn Tracker>,
     camera: Option<Box<dyn MeasureCamera>>,
+    /// Where its tracks are in frames that nobody looked at.
+    bridge: Bridge,
 }
 
 impl Follower {
+    /// The tracks of the next frame. One that nobody looked at is kept from tracker and camera: both measure from the frame
+    /// they saw last.
+    fn follow(&mut self, item: &Embedded, tracks: &mut Vec<Track>) {
+        let at = item.frame.meta.pts;
+        if item.sight.look == Look::Skipped {
+            return self.bridge.cross(at, tracks);
+        }
+        let camera = self.camera_motion(item);
+        let Embedded { detections, embeddings, .. } = item;
+        self.tracker.update(&Observations { at, detections, embeddings, camera }, tracks);
+        self.bridge.looked(at, tracks);
+    }
+
+    /// A new epoch begins.
+    fn restart(&mut self) {
+        self.tracker.restart_motion();
+        self.camera.iter_mut().for_each(|camera| camera.restart());
+        self.bridge.restart();
+    }
+
     /// How the camera moved since the frame before. A picture that cannot be measured is a fault of the program or of
     /// the machine's memory; the stream goes on without.
     fn camera_motion(&mut self, item: &Embedded) -> Option<[f32; 6]> {
@@ -162,7 +172,7 @@ impl TrackStage {
     /// Makes what follows a stream.
     fn follower(&self, stream: StreamId, info: &SourceInfo) -> Follower {
         let camera = self.build_camera.as_ref().map(|build| build(stream));
-        Follower { tracker: (self.build)(stream, info), camera }
+        Follower { tracker: (self.build)(stream, info), camera, bridge: Bridge::default() }
     }
 
     fn follow(&mut self, item: Embedded) -> Tracked {
@@ -170,17 +180,14 @@ impl TrackStage {
         let mut tracks: Vec<Track> = Vec::new();
         if let Some(follower) = self.followers.get_mut(item.frame.meta.stream) {
             let was_measured = follower.camera.is_some();
-            let camera = follower.camera_motion(&item);
+            follower.follow(&item, &mut tracks);
             if was_measured && follower.camera.is_none() {
                 self.stats.line().stage(Stretch::Track).fail("camera_motion");
             }
-            let Embedded { frame, detections, embeddings } = &item;
-            let seen = Observations { at: frame.meta.pts, detections, embeddings, camera };
-            follower.tracker.update(&seen, &mut tracks);
         }
-        let Embedded { frame, detections, .. } = item;
+        let Embedded { frame, sight, detections, .. } = item;
         self.stats.stream(frame.meta.stream).record(Stretch::Track, &frame.meta, began.elapsed());
-        Tracked { frame, detections, tracks }
+        Tracked { frame, sight, detections, tracks }
     }
 }
 
@@ -193,10 +200,7 @@ impl Stage for TrackStage {
             match &flow {
                 Flow::Data(_) | Flow::Turn { .. } => {}
                 Flow::Epoch { stream, info, .. } => match self.followers.get_mut(*stream) {
-                    Some(Follower { tracker, camera }) => {
-                        tracker.restart_motion();
-                        camera.iter_mut().for_each(|camera| camera.restart());
-                    }
+                    Some(follower) => follower.restart(),
                     None => {
                         let follower = self.follower(*stream, info);
                         *self.followers.slot(*stream) = Some(follower);
@@ -233,7 +237,12 @@ impl Stage for AnalyzeStage {
         let lifecycle = self.lifecycles.slot(stream).get_or_insert_with(begin);
         let mut events = Vec::new();
         match &flow {
-            Flow::Data(tracked) => lifecycle.frame(&tracked.frame.meta, &tracked.tracks, &mut events),
+            Flow::Data(tracked) => {
+                lifecycle.frame(&tracked.frame.meta, &tracked.tracks, &mut events);
+                if let Some(change) = &tracked.sight.light {
+                    lifecycle.light_changed(change, &mut events);
+                }
+            }
             Flow::Epoch { info, .. } => lifecycle.begin(info, &mut events),
             Flow::Turn { turn, .. } => lifecycle.turn(turn, &mut events),
             Flow::EndOfStream { reason, .. } => lifecycle.end(*reason, &mut events),
@@ -348,12 +357,12 @@ impl Stage for RecordStage {
     }
 }
 
-fn map_all<T, U>(batch: Vec<Flow<T>>, mut change: impl FnMut(T) -> U) -> Vec<Flow<U>> {
+pub(super) fn map_all<T, U>(batch: Vec<Flow<T>>, mut change: impl FnMut(T) -> U) -> Vec<Flow<U>> {
     batch.into_iter().map(|flow| flow.map(&mut change)).collect()
 }
 
 /// Books each frame's share of the time a batch took.
-fn record_shares<'a, T: OfFrame + 'a>(
+pub(super) fn record_shares<'a, T: OfFrame + 'a>(
     stats: &Stats,
     stretch: Stretch,
     items: impl ExactSizeIterator<Item = &'a T>,
@@ -365,7 +374,7 @@ fn record_shares<'a, T: OfFrame + 'a>(
     }
 }
 
-fn fatal(frames: &[Frame], fault: &dyn std::fmt::Display) -> StageError {
+pub(super) fn fatal(frames: &[Frame], fault: &dyn std::fmt::Display) -> StageError {
     let at = frames.first().map_or(0, |frame| frame.meta.seq);
     StageError::Fatal(format!("frame {at}: {fault}"))
 }

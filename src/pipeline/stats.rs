@@ -169,6 +169,16 @@ pub struct StreamStats {
     pub tracks: AtomicU64,
     /// Events made.
     pub events: AtomicU64,
+    /// Frames whose light was corrected for detector and embedder.
+    pub relit: AtomicU64,
+    /// Changes of the light told as events.
+    pub light_changes: AtomicU64,
+    /// Time spent measuring and correcting light, nanoseconds.
+    pub light_nanos: AtomicU64,
+    /// Frames the detector did not look at: nothing had moved, or another frame's turn.
+    pub not_looked: AtomicU64,
+    /// Detections that were embedded.
+    pub embedded: AtomicU64,
     /// Frames the source is expected to give, 0 if unknown.
     pub expected: AtomicU64,
     /// Tracks that are open now.

@@ -107,7 +107,7 @@ mod pixels {
             Self { fit, ..self }
         }
 
-        /// Draws `frame` into `slot`, counted from 0, and says where it lies.
+        /// Draws `frame` into `slot`, counted from 0, in its light, and says where it lies.
         pub fn draw(&mut self, slot: usize, frame: &Frame) -> Result<LetterBox, PreprocessError> {
             let size = frame.meta.size;
             let place = LetterBox::placed(size, self.model, self.fit).ok_or(PreprocessError::Size(size))?;
@@ -121,6 +121,9 @@ mod pixels {
             self.drawn[slot] = None;
             let region = Region { left: place.left_px, top: place.top_px, size: place.drawn };
             resize_into(frame, None, canvas, self.model, region)?;
+            if let Some(light) = frame.pixels.light() {
+                light.apply(canvas, self.model, region, Region { left: 0, top: 0, size });
+            }
             self.drawn[slot] = Some(place);
             Ok(place)
         }

@@ -1,6 +1,8 @@
 //! Resizes a frame, or a part of it, straight into a region of a buffer somebody owns. Beside `flow`, the only user of
 //! OpenCV's pixels on the way to a network; every `Mat` here borrows, none owns.
 
+pub use super::Region;
+
 use super::PreprocessError;
 use crate::frame::{Frame, ImageSize, Plane};
 use opencv::{
@@ -8,17 +10,6 @@ use opencv::{
     core::{Mat, MatTraitConst, Rect, Size, Vec3b},
     imgproc,
 };
-
-/// A rectangle of whole pixels inside a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Region {
-    /// Columns left of it.
-    pub left: u32,
-    /// Rows above it.
-    pub top: u32,
-    /// Its size.
-    pub size: ImageSize,
-}
 
 /// Bilinear resize of `part` of `frame` (all of it for `None`) into `region` of `canvas`.
 ///

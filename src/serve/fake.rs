@@ -3,7 +3,7 @@
 
 use super::{
     broadcast::{Broadcast, Subscription},
-    operate::{Change, FrameTracks, LineStatus, News, Operate, OperateError, StreamState, StreamStatus},
+    operate::{Change, FrameTracks, LineStatus, News, Operate, OperateError, StreamState, StreamStatus, Watched},
     view::{Picture, ViewSize, Viewer, Views},
 };
 use crate::{
@@ -234,6 +234,7 @@ fn new_status(name: &str, stream: &Stream) -> StreamStatus {
         tracks: 0,
         events: 0,
         losses: 0,
+        watched: Watched::default(),
         last_fault: None,
         uptime_seconds: 0.0,
         zones: stream.zones.iter().map(|zone| zone.name.clone()).collect(),

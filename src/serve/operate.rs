@@ -172,6 +172,8 @@ pub struct StreamStatus {
     pub events: u64,
     /// Times the connection was lost.
     pub losses: u64,
+    /// How its frames were looked at.
+    pub watched: Watched,
     /// What went wrong last, without credentials; absent where nothing did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_fault: Option<String>,
@@ -183,6 +185,22 @@ pub struct StreamStatus {
     pub classes: Vec<String>,
     /// Least score of a detection, 0..=1.
     pub min_score: f64,
+}
+
+/// How the frames of a stream were looked at since it was added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "serve", derive(utoipa::ToSchema))]
+pub struct Watched {
+    /// Frames the detector was spared: nothing had moved, or it was not their turn.
+    pub not_looked: u64,
+    /// Frames whose light was corrected for the networks.
+    pub relit: u64,
+    /// Changes of the light told as events.
+    pub light_changes: u64,
+    /// Time spent measuring and correcting light, seconds.
+    pub light_seconds: f64,
+    /// Detections that were embedded.
+    pub embedded: u64,
 }
 
 /// Percentiles of a time, milliseconds.

@@ -21,6 +21,8 @@ pub mod onnx;
 pub mod runtime;
 #[cfg(feature = "torch")]
 pub mod script;
+#[cfg(feature = "torch")]
+pub mod tfjs;
 
 /// What a layer does to each of its outputs.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -42,7 +42,7 @@ impl ModelFile {
         let mut file = File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::with_capacity(meta.len() as usize);
         file.read_to_end(&mut bytes).map_err(unreadable)?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = sha256(&bytes);
         Ok(Self { path: path.to_owned(), bytes, sha256 })
     }
 
@@ -59,6 +59,11 @@ impl ModelFile {
         let wrong = |_| format!("{} is not a text file, expected a Darknet cfg", self.path.display());
         std::str::from_utf8(&self.bytes).map_err(wrong)
     }
+}
+
+/// The digest of bytes, lower-case hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

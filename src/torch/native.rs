@@ -1,6 +1,6 @@
 //! What tch does not offer, looked up at run time in what is loaded: a convolution with its activation fused in, the
-//! loading of libtorch's CUDA half, the threads of one thread's operations; and networks that threads share. The only
-//! module of inference with unsafe code.
+//! loading of libtorch's CUDA half, the threads of one thread's operations; TorchScript's freezing, of `script.cpp`; and
+//! networks that threads share. The only module of inference with unsafe code.
 #![allow(unsafe_code)]
 
 use super::runtime::{Network, TorchError};
@@ -106,6 +106,32 @@ pub(super) fn convolution(
     Some(unsafe { Tensor::from_ptr(output.cast()) })
 }
 
+// Source: src/torch/script.cpp.
+unsafe extern "C" {
+    fn eyeline_script_freeze(bytes: *const c_char, size: usize, result: *mut *mut c_char, length: *mut usize) -> i32;
+    fn eyeline_script_release(result: *mut c_char);
+}
+
+/// The TorchScript file in `bytes`, frozen. Errors: libtorch's reason, its first line.
+pub(super) fn freeze_script(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let (mut result, mut length) = (ptr::null_mut(), 0);
+    // SAFETY: `bytes` are read only during the call; `result` and `length` are written before it returns.
+    let status = unsafe { eyeline_script_freeze(bytes.as_ptr().cast(), bytes.len(), &mut result, &mut length) };
+    if result.is_null() {
+        return Err("out of memory".into());
+    }
+    // SAFETY: `length` bytes that nobody else has, released once, after they were copied.
+    let given = unsafe {
+        let given = std::slice::from_raw_parts(result.cast::<u8>(), length).to_vec();
+        eyeline_script_release(result);
+        given
+    };
+    if status == 0 {
+        return Ok(given);
+    }
+    Err(String::from_utf8_lossy(&given).lines().next().unwrap_or_default().to_owned())
+}
+
 /// Sets how many threads OpenMP gives to what this thread runs. Does nothing where libtorch was built without OpenMP.
 pub(super) fn limit_openmp(threads: usize) {
     type SetNumThreads = unsafe extern "C" fn(i32);
@@ -132,6 +158,11 @@ impl SharedNetwork {
     /// See `Network::forward`.
     pub fn forward(&self, batch: &Tensor) -> Result<Vec<Tensor>, TorchError> {
         self.0.forward(batch)
+    }
+
+    /// See `Network::max_batch`.
+    pub fn max_batch(&self) -> usize {
+        self.0.max_batch()
     }
 }
 

@@ -24,6 +24,11 @@ impl From<TchError> for TorchError {
 pub trait Network: Send {
     /// Runs a batch (N, 3, height, width) of floats, in channels_last order for speed. One tensor an output, batch first.
     fn forward(&self, batch: &Tensor) -> Result<Vec<Tensor>, TorchError>;
+
+    /// Most pictures a batch may have: one where what comes out is of another length for each.
+    fn max_batch(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// Where a network runs.
@@ -80,7 +85,7 @@ pub struct Placement {
 impl From<tch::Device> for Placement {
     /// In the precision that was set for all networks, 32-bit floats until then.
     fn from(device: tch::Device) -> Self {
-        Self { device, precision: PLACEMENT.get().map_or(Precision::Fp32, |(_, precision)| *precision) }
+        Self { device, precision: precision() }
     }
 }
 
@@ -119,6 +124,11 @@ pub fn set_placement(device: DeviceChoice, precision: PrecisionChoice) -> Result
 /// Where networks run that are opened now.
 pub fn device() -> Device {
     PLACEMENT.get().map_or(Device::Cpu, |(device, _)| *device)
+}
+
+/// In which precision networks run that are opened now.
+pub fn precision() -> Precision {
+    PLACEMENT.get().map_or(Precision::Fp32, |(_, precision)| *precision)
 }
 
 /// The first GPU if there is one that works, the processor otherwise.

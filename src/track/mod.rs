@@ -28,6 +28,7 @@
 mod appearance;
 mod area_filter;
 pub mod assignment;
+pub mod bridge;
 mod bytetrack;
 mod camera_motion;
 mod clock;

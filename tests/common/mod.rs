@@ -3,8 +3,10 @@
 
 use eyeline::{
     config::plan::{DetectPlan, EmbedPlan},
-    detect::nms::Scope,
+    detect::nms::{Overlapped, Scope},
+    embed::worth::WorthSettings,
     frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
+    preprocess::tiles::TileGrid,
     time::MediaTime,
 };
 use std::{
@@ -22,14 +24,18 @@ pub fn detect_plan(input_px: u32) -> DetectPlan {
         min_score_by_class: Vec::new(),
         max_iou: 0.45,
         suppress: Scope::WithinClass,
+        overlapped: Overlapped::Goes,
         max_detections: 1000,
         max_batch: 4,
+        tiles: TileGrid { columns: 1, rows: 1, overlap: 0.2 },
+        also: Vec::new(),
     }
 }
 
 /// The default embedder.
 pub fn embed_plan() -> EmbedPlan {
-    EmbedPlan { model: "mobilenet-v2".into(), by_class: Vec::new(), min_score: 0.5, max_batch: 32 }
+    let worth = WorthSettings { min_score: 0.5, settled_after: 1, interval: Duration::ZERO };
+    EmbedPlan { model: "mobilenet-v2".into(), by_class: Vec::new(), worth, max_batch: 32 }
 }
 
 /// A frame whose pixels are its own: `width * height * 3` bytes.

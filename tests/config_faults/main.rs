@@ -95,11 +95,11 @@ fn each_fault_says_where_what_and_what_to_do() {
         ("detect: {min_scor: 0.5}", "3:10: detect.min_scor: unknown key; did you mean min_score?"),
         (
             "detect: {threshold: 0.5}",
-            "3:10: detect.threshold: unknown key; known keys: model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, max_detections, max_batch",
+            "3:10: detect.threshold: unknown key; known keys: model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, soft_nms, max_detections, max_batch, every, min_motion, recheck, tiles, tile_overlap, also",
         ),
         (
             "detect: {1: 2}",
-            "3:10: detect.1: unknown key; known keys: model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, max_detections, max_batch",
+            "3:10: detect.1: unknown key; known keys: model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, soft_nms, max_detections, max_batch, every, min_motion, recheck, tiles, tile_overlap, also",
         ),
         (
             "min_score: 0.5",
@@ -107,7 +107,7 @@ fn each_fault_says_where_what_and_what_to_do() {
         ),
         (
             "detect: [1, 2]",
-            "3:1: detect: [1,2], expected a mapping with model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, max_detections, max_batch",
+            "3:1: detect: [1,2], expected a mapping with model, input_px, classes, min_score, min_score_by_class, max_iou, suppress, soft_nms, max_detections, max_batch, every, min_motion, recheck, tiles, tile_overlap, also",
         ),
         (
             "detect: {classes: person}",
@@ -118,6 +118,18 @@ fn each_fault_says_where_what_and_what_to_do() {
             "detect: {classes: [persn]}",
             r#"3:20: detect.classes[0]: "persn", which yolov3-tiny does not know; did you mean person?"#,
         ),
+        ("detect: {every: 0}", "3:10: detect.every: 0, expected a whole number 1..=100"),
+        ("detect: {recheck: 5}", "3:10: detect.recheck: 5, expected a duration 0s..=1h; write 5s if seconds are meant"),
+        ("detect: {tiles: [2, 0]}", "3:21: detect.tiles[1]: 0, expected a whole number 1..=16"),
+        (
+            "detect: {soft_nms: gausian}",
+            r#"3:10: detect.soft_nms: "gausian", expected one of off, linear, gaussian; did you mean gaussian?"#,
+        ),
+        (
+            "preprocess: {light: on}",
+            r#"3:14: preprocess.light: "on", expected one of auto, off or a list of 1 to 4 items"#,
+        ),
+        ("embed: {settled_after: 0}", "3:9: embed.settled_after: 0, expected a whole number 1..=1000"),
         ("detect: {classes: [cat, cat]}", r#"3:25: detect.classes[1]: "cat" is already classes[0]"#),
         (
             "detect: {model: yolov3tiny}",
@@ -127,7 +139,10 @@ fn each_fault_says_where_what_and_what_to_do() {
             "embed: {model: yolov3-tiny}",
             r#"3:9: embed.model: "yolov3-tiny", expected the embedder mobilenet-v2, osnet-x0.25, osnet-x1.0 or a model file; yolov3-tiny is no embedder"#,
         ),
-        ("embed: off", r#"3:1: embed: "off", expected none or a mapping with model, by_class, min_score, max_batch"#),
+        (
+            "embed: off",
+            r#"3:1: embed: "off", expected none or a mapping with model, by_class, min_score, settled_after, interval, max_batch"#,
+        ),
         (
             "track: {algorithm: bytrack}",
             r#"3:9: track.algorithm: "bytrack", expected one of eyeline, bytetrack, ocsort, sort; did you mean bytetrack?"#,
@@ -169,7 +184,7 @@ fn faults_of_streams_and_zones() {
         (
             "streams: [5]".into(),
             vec![
-                "2:11: streams[0]: 5, expected a mapping with name, file, url, repeat, live, enabled, max_fps, priority, active, classes, min_score, camera, zones",
+                "2:11: streams[0]: 5, expected a mapping with name, file, url, repeat, live, enabled, max_fps, priority, active, classes, min_score, camera, zones, regions, crop_to_regions, light",
             ],
         ),
         (
@@ -197,6 +212,17 @@ fn faults_of_streams_and_zones() {
             ],
         ),
         ("streams: [{file: missing.mp4}]".into(), vec!["2:12: streams[0].file: missing.mp4: no such file"]),
+        (
+            "streams: [{file: a.mp4, crop_to_regions: true}]".into(),
+            vec!["2:25: streams[0].crop_to_regions: there are no regions to crop to; give them under regions"],
+        ),
+        (
+            "streams: [{file: a.mp4, regions: [[[0, 0], [1, 1], [1, 0], [0, 1]]]}]".into(),
+            vec![
+                "2:35: streams[0].regions[0]: the edges from corners 0 and 2 cross or touch; \
+                 give the corners in order around the zone",
+            ],
+        ),
         (named("[[0, 0], [1, 1]]"), vec!["2:43: streams[0].zones[0].polygon: 2 points, need at least 3"]),
         (
             named("[[0, 0], [1, 0], [1.2, 1]]"),
@@ -268,7 +294,7 @@ detect:
 
 #[test]
 fn files_that_are_no_pipeline_at_all() {
-    let mapping = "version, streams, detect, embed, track, output, sinks, api, runtime";
+    let mapping = "version, streams, preprocess, detect, embed, track, output, sinks, api, runtime";
     let cases = [
         ("", format!("1:1: no value, expected a mapping with {mapping}")),
         ("just text", format!("1:1: \"just text\", expected a mapping with {mapping}")),

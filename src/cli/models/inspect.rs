@@ -10,7 +10,8 @@ use crate::{
     torch::{
         model_file::ModelFile,
         onnx::{OnnxFile, ValueInfo},
-        runtime::Device,
+        runtime::{Device, Precision},
+        script::is_torchscript,
     },
 };
 use anyhow::{anyhow, bail};
@@ -54,8 +55,10 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let mut out = stdout().lock();
     let zoo = Zoo::builtin().find(&args.model);
     let path = Path::new(&args.model);
-    if zoo.is_none() && path.extension().is_some_and(|extension| extension == "onnx") {
-        describe_onnx(path, &mut out)?;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("onnx") if zoo.is_none() => describe_onnx(path, &mut out)?,
+        Some("pt" | "pth" | "ts" | "torchscript") if zoo.is_none() => describe_script(path, &mut out)?,
+        _ => {}
     }
     let task = args.task.or(zoo.map(|entry| match entry.task {
         Task::Detect => As::Detect,
@@ -96,6 +99,15 @@ fn describe_onnx(path: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is in a program shows when it is run.
+fn describe_script(path: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+    let file = ModelFile::read(path).map_err(|problem| anyhow!(problem))?;
+    let what = if is_torchscript(&file.bytes) { "TorchScript" } else { "weights of PyTorch without their network" };
+    writeln!(out, "{}: {what}, {} bytes", path.display(), file.bytes.len())?;
+    writeln!(out, "  sha256    {}", file.sha256)?;
+    Ok(())
+}
+
 fn value_text(value: &ValueInfo) -> String {
     let sizes: Vec<_> = value.dims.iter().map(|size| size.map_or("?".into(), |size| size.to_string())).collect();
     format!("{} ({}) {:?}", value.name, sizes.join(", "), value.kind)
@@ -118,7 +130,7 @@ fn inspect_detector(args: &InspectArgs, out: &mut impl Write) -> anyhow::Result<
 }
 
 fn inspect_embedder(args: &InspectArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let embedder = TorchEmbedder::open(&args.model, 1, Device::Cpu)?;
+    let embedder = TorchEmbedder::open(&args.model, 1, Device::Cpu, Precision::Fp32)?;
     writeln!(out, "runs as an embedder ({})", embedder.card().name)?;
     writeln!(out, "  input     {}", embedder.input())?;
     writeln!(out, "  output    {} values, scaled to length 1", crate::embed::Embedder::dim(&embedder))?;

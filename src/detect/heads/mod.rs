@@ -6,6 +6,7 @@
 
 pub mod darknet;
 pub mod end_to_end;
+pub mod fastestdet;
 #[cfg(test)]
 mod fuzz;
 pub mod nanodet;

@@ -1,7 +1,8 @@
 //! Lists of detections as torchvision's models give them for one picture (Faster R-CNN, RetinaNet, SSD): boxes, labels,
-//! scores, already suppressed. How many there are changes from picture to picture, so pictures go through one by one.
+//! scores, already suppressed. How many there are changes from picture to picture, so pictures go through one by one. RT-DETR's
+//! own export gives the same lists, as long for every picture and without a background.
 //!
-//! Source: pytorch/vision, `torchvision/models/detection`.
+//! Source: pytorch/vision, `torchvision/models/detection`; lyuwenyu/RT-DETR, `rtdetr_postprocessor.py`.
 
 use super::{Duplicates, Head, Output, Wanted, end_to_end::class_of, push};
 use crate::{
@@ -12,8 +13,10 @@ use crate::{
 /// The head. Outputs: (detections, 4) corners in input pixels, (detections) labels, (detections) scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TorchvisionHead {
-    /// Number of labels, the background (0) included.
+    /// Number of labels, the background included if there is one.
     pub classes: usize,
+    /// Whether label 0 is the background.
+    pub background: bool,
 }
 
 impl Head for TorchvisionHead {
@@ -34,7 +37,7 @@ impl Head for TorchvisionHead {
     }
 
     fn background(&self) -> Option<ClassId> {
-        Some(ClassId(0))
+        self.background.then_some(ClassId(0))
     }
 
     fn duplicates(&self) -> Duplicates {
@@ -65,18 +68,18 @@ mod tests {
         ];
         let mut out = Vec::new();
         let wanted = Wanted { min_score: 0.5, classes: vec![ClassId(1), ClassId(2)] };
-        TorchvisionHead { classes: 3 }.read(&outputs, &wanted, &mut out);
+        TorchvisionHead { classes: 3, background: true }.read(&outputs, &wanted, &mut out);
         assert_eq!(out, [Detection { bbox: BBox::new(5.0, 6.0, 7.0, 8.0), class: ClassId(2), score: 0.8 }]);
     }
 
     #[test]
     fn an_empty_list_fits() {
-        assert!(TorchvisionHead { classes: 3 }.fits(&[&[0, 4], &[0], &[0]]));
-        assert!(!TorchvisionHead { classes: 3 }.fits(&[&[1, 4], &[0], &[0]]));
+        assert!(TorchvisionHead { classes: 3, background: true }.fits(&[&[0, 4], &[0], &[0]]));
+        assert!(!TorchvisionHead { classes: 3, background: true }.fits(&[&[1, 4], &[0], &[0]]));
     }
 
     #[test]
     fn any_outputs_give_sound_boxes() {
-        hammer(&TorchvisionHead { classes: 3 }, &[&[2, 4], &[2], &[2]]);
+        hammer(&TorchvisionHead { classes: 3, background: true }, &[&[2, 4], &[2], &[2]]);
     }
 }

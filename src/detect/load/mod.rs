@@ -4,6 +4,8 @@
 mod darknet;
 mod names;
 mod onnx;
+mod reading;
+mod script;
 
 use super::{ClassId, InferError, heads::Head};
 use crate::{
@@ -14,10 +16,14 @@ use crate::{
     torch::{
         model_file::ModelFile,
         runtime::{SharedNetwork, TorchError},
+        script::is_torchscript,
     },
 };
 use std::path::{Path, PathBuf};
 use tch::Device;
+
+/// Side of an input that nobody gives a size: what most detectors are trained at.
+const USUAL_PX: u32 = 640;
 
 /// A detector's network with everything needed to feed it and to read its output.
 pub(super) struct Loaded {
@@ -47,6 +53,7 @@ pub(super) fn load(plan: &DetectPlan, device: Device) -> Result<Loaded, InferErr
     let model = Model::read(&plan.model).map_err(|problem| InferError::Model { model: plan.model.clone(), problem })?;
     let loaded = match model.format {
         ModelFormat::Darknet => darknet::load(plan, &model, device),
+        ModelFormat::Torchscript => script::load(plan, &model, device),
         _ => onnx::load(plan, &model, device),
     }?;
     for decision in &loaded.decisions {
@@ -74,6 +81,13 @@ impl Model {
                     }
                     _ => ModelFile::read(&path)?,
                 };
+                if format == ModelFormat::Torchscript && !is_torchscript(&file.bytes) {
+                    return Err(format!(
+                        "{} is no TorchScript: it may hold weights without their network; export the model to ONNX or \
+                         save it with torch.jit (models/README.md)",
+                        path.display()
+                    ));
+                }
                 let entry = zoo.find_by_sha256(&file.sha256).filter(|entry| entry.task == Task::Detect);
                 Ok(Self { format, notes: ModelNotes::beside(&path)?, file, entry })
             }
@@ -110,11 +124,14 @@ fn format_of(path: &Path) -> Result<ModelFormat, String> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("weights" | "cfg") => Ok(ModelFormat::Darknet),
         Some("onnx") => Ok(ModelFormat::Onnx),
-        _ if !path.exists() => {
-            Err(format!("{} is not there; give an ONNX file, Darknet weights or a name of the zoo", path.display()))
-        }
+        Some("pt" | "pth" | "ts" | "torchscript") => Ok(ModelFormat::Torchscript),
+        _ if !path.exists() => Err(format!(
+            "{} is not there; give an ONNX or TorchScript file, Darknet weights or a name of the zoo",
+            path.display()
+        )),
         _ => Err(format!(
-            "{} is no kind of model eyeline can run, expected FILE.onnx, or FILE.weights with FILE.cfg beside it",
+            "{} is no kind of model eyeline can run, expected FILE.onnx, FILE.pt (TorchScript), or FILE.weights with \
+             FILE.cfg beside it",
             path.display()
         )),
     }

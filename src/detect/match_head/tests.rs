@@ -37,7 +37,7 @@ fn chosen(shapes: &[(&[usize], Fill)], classes: Option<usize>, spec: Option<&Hea
     let held: Vec<_> = shapes.iter().map(|(shape, fill)| values(shape, *fill)).collect();
     let outputs: Vec<_> =
         shapes.iter().zip(&held).map(|((shape, _), values)| Output::new(shape, values).unwrap()).collect();
-    let choice = choose(&Facts { outputs: &outputs, input: INPUT, spec, classes, priors: None })?;
+    let choice = choose(&Facts { outputs: &outputs, input: INPUT, spec, classes, varies: true, priors: None })?;
     let picked: Vec<&[usize]> = choice.outputs.iter().map(|&index| outputs[index].shape).collect();
     assert!(choice.head.fits(&picked), "{choice:?} does not fit {picked:?}");
     assert!(!choice.reason.is_empty());
@@ -48,7 +48,8 @@ fn chosen(shapes: &[(&[usize], Fill)], classes: Option<usize>, spec: Option<&Hea
 fn shapes_tell_the_family() {
     use Fill::*;
     type Case<'a> = (&'a [(&'a [usize], Fill)], Option<usize>, &'a str);
-    let cases: [Case<'_>; 19] = [
+    let cases: [Case<'_>; 20] = [
+        (&[(&[4, 4, 85], Shares)], None, "fastestdet [0] 80"),
         (&[(&[3 * CELLS, 85], PixelsThenShares(4))], None, "yolov5 [0] 80"),
         (&[(&[3 * CELLS, 7], PixelsThenShares(4))], Some(2), "yolov5 [0] 2"),
         (&[(&[3, 2, 2, 85], Logits), (&[3, 8, 8, 85], Logits), (&[3, 4, 4, 85], Logits)], None, "yolov5 [1, 2, 0] 80"),
@@ -116,7 +117,7 @@ fn any_shapes_are_chosen_from_without_a_panic() {
         let held: Vec<Vec<f32>> = shapes.iter().map(|shape| vec![0.5; shape.iter().product()]).collect();
         let outputs: Vec<_> = shapes.iter().zip(&held).map(|(shape, v)| Output::new(shape, v).unwrap()).collect();
         let classes = [None, Some(80), Some(0), Some(2)][draw(4)];
-        let facts = Facts { outputs: &outputs, input: INPUT, spec: None, classes, priors: None };
+        let facts = Facts { outputs: &outputs, input: INPUT, spec: None, classes, varies: false, priors: None };
         if let Ok(choice) = choose(&facts) {
             let picked: Vec<&[usize]> = choice.outputs.iter().map(|&index| outputs[index].shape).collect();
             assert!(choice.head.fits(&picked), "{choice:?} of {shapes:?}");

@@ -38,6 +38,12 @@ fn of_streams(page: &mut Page, streams: &[StreamStatus]) {
         on(&counter("eyeline_events_total", "Events told"), stream.events as f64);
         on(&counter("eyeline_stream_losses_total", "Times the connection was lost"), stream.losses as f64);
         on(&gauge("eyeline_stream_uptime_seconds", "Time since the connection was made"), stream.uptime_seconds);
+        let watched = &stream.watched;
+        on(&counter("eyeline_frames_not_looked_total", "Frames spared the detector"), watched.not_looked as f64);
+        on(&counter("eyeline_frames_relit_total", "Frames whose light was corrected"), watched.relit as f64);
+        on(&counter("eyeline_light_changes_total", "Changes of the light told"), watched.light_changes as f64);
+        on(&counter("eyeline_light_seconds_total", "Time spent on light"), watched.light_seconds);
+        on(&counter("eyeline_embedded_total", "Detections embedded"), watched.embedded as f64);
         let name = &*stream.name;
         for state in StreamState::ALL {
             let family = gauge("eyeline_stream_state", "1 for the state a stream is in, 0 for the others");
@@ -158,7 +164,7 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::operate::{SinkStatus, StageAge, StageStatus};
+    use crate::serve::operate::{SinkStatus, StageAge, StageStatus, Watched};
     use std::collections::HashSet;
 
     fn stream(name: &str) -> StreamStatus {
@@ -179,6 +185,7 @@ mod tests {
             tracks: 2,
             events: 7,
             losses: 1,
+            watched: Watched { not_looked: 40, relit: 9, light_changes: 2, light_seconds: 0.25, embedded: 60 },
             last_fault: None,
             uptime_seconds: 12.5,
             zones: Vec::new(),
@@ -219,6 +226,8 @@ mod tests {
             "eyeline_stage_queue_depth{stage=\"detect\"} 1",
             "eyeline_sink_lag_events{sink=\"mqtt\"} 2",
             "eyeline_ready 1",
+            "eyeline_frames_relit_total{stream=\"gate\"} 9",
+            "eyeline_light_seconds_total{stream=\"gate\"} 0.25",
         ] {
             assert!(page.lines().any(|told| told == line), "{line} is missing from\n{page}");
         }

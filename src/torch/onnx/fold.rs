@@ -5,7 +5,7 @@ use super::{
     OnnxError,
     graph::{Action, Graph},
     operators::{Inputs, Operation},
-    trace::{Trace, at_node, same, target_of},
+    trace::{Trace, at_node, counted, same, target_of},
 };
 use std::collections::BTreeSet;
 
@@ -42,13 +42,14 @@ pub(super) fn fold_shapes(graph: &mut Graph<'_>, one: &Trace, two: Option<&Trace
     for &value in &fixed {
         graph.constants.insert(value, one.known[&value].shallow_clone());
     }
+    let counted = counted(graph);
     for index in 0..graph.nodes.len() {
         let operator = graph.operator(&graph.nodes[index]);
         if !matches!(operator, "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze") {
             continue;
         }
         let Some(Some(output)) = graph.nodes[index].outputs.first().copied() else { continue };
-        let Some(shape) = &one.shapes[output] else { continue };
+        let Some(shape) = one.shapes[output].as_ref().filter(|_| !counted[output]) else { continue };
         let doubled = two.and_then(|two| two.shapes[output].as_deref());
         if let Some(target) = target_of(shape, doubled) {
             let node = &mut graph.nodes[index];

@@ -3,6 +3,7 @@
 
 use super::{
     OnnxError,
+    focus::join_focus,
     graph::{Action, Convolution, Graph, GraphNode, ValueId},
     operators::{ConvSpec, EPSILON, Node, scalar_of},
     precision::makes_scores,
@@ -42,6 +43,7 @@ impl Wiring {
 /// Everything, in the order in which one makes the next possible.
 pub(super) fn fuse(graph: &mut Graph<'_>, one: &Trace, precision: Precision) -> Result<(), OnnxError> {
     take_convolutions(graph, one)?;
+    join_focus(graph, one)?;
     while fold_into_convolutions(graph, one)? {
         graph.drop_dead();
     }

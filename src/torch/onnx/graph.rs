@@ -61,8 +61,8 @@ pub(super) struct Graph<'f> {
 }
 
 impl<'f> Graph<'f> {
-    /// Reads a file's graph; `input` is the name of the input that is fed, if there is one.
-    pub fn read(file: &'f OnnxFile, input: Option<&str>) -> Result<Self, OnnxError> {
+    /// Reads a file's graph; `input` is the name of the input that is fed, if there is one, `known` are the others.
+    pub fn read(file: &'f OnnxFile, input: Option<&str>, known: &[(&str, Tensor)]) -> Result<Self, OnnxError> {
         let mut ids = HashMap::new();
         let number = |name: &'f str, ids: &mut HashMap<&'f str, ValueId>| {
             let next = ids.len();
@@ -76,6 +76,9 @@ impl<'f> Graph<'f> {
         // Without an input nobody reads its number.
         let input = input.and_then(|input| ids.get(input).copied()).unwrap_or(usize::MAX);
         let mut constants = BTreeMap::new();
+        for (name, tensor) in known {
+            constants.extend(ids.get(name).map(|id| (*id, tensor.shallow_clone())));
+        }
         for (name, tensor) in file.initializers() {
             constants.insert(number(name, &mut ids)?, tensor.to_torch()?);
         }

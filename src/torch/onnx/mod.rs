@@ -2,17 +2,22 @@
 //!
 //! `file` reads what a file says, `graph` makes values and nodes of it, `trace` runs it as written for one picture and for
 //! two and so learns every shape and which values follow the batch, `fold` takes out what is constant, `fuse` joins what
-//! libtorch computes in one pass, `network` runs what is left. `operators` holds what a node computes.
+//! libtorch computes in one pass, `lower` makes steps of what is left (`step`), `network` runs them. `operators` holds what
+//! a node computes.
 
 mod attributes;
+mod feed;
 mod file;
+mod focus;
 mod fold;
 mod fuse;
 mod graph;
+mod lower;
 mod network;
 mod operators;
 mod precision;
-mod proto;
+pub(in crate::torch) mod proto;
+mod step;
 mod trace;
 mod value;
 

@@ -8,7 +8,7 @@
 use super::{
     OnnxError,
     graph::{Graph, GraphNode, ValueId},
-    operators::{Inputs, Operation, ints_of},
+    operators::{COUNTING, Inputs, Operation, ints_of},
 };
 use crate::torch::runtime::TorchError;
 use std::collections::BTreeMap;
@@ -36,15 +36,29 @@ pub(super) struct Trace {
 
 /// Where each value comes from, constants aside.
 pub(super) fn origins(graph: &Graph<'_>) -> Vec<Origin> {
-    let mut origins = vec![Origin::Shapes; graph.values];
+    follow(graph).0
+}
+
+/// Values of another length for each picture: what a suppression leaves, and whatever is made of it.
+pub(super) fn counted(graph: &Graph<'_>) -> Vec<bool> {
+    follow(graph).1
+}
+
+fn follow(graph: &Graph<'_>) -> (Vec<Origin>, Vec<bool>) {
+    let (mut origins, mut counted) = (vec![Origin::Shapes; graph.values], vec![false; graph.values]);
     origins[graph.input] = Origin::Picture;
     for node in &graph.nodes {
-        let measures = matches!(graph.operator(node), "Shape" | "Size");
-        let pictures = node.inputs.iter().flatten().any(|&input| origins[input] == Origin::Picture);
+        let reads = |is: &dyn Fn(usize) -> bool| node.inputs.iter().flatten().any(|&input| is(input));
+        let (pictures, varies) = (reads(&|input| origins[input] == Origin::Picture), reads(&|input| counted[input]));
+        let operator = graph.operator(node);
+        let measures = matches!(operator, "Shape" | "Size") && !varies;
         let origin = if pictures && !measures { Origin::Picture } else { Origin::Shapes };
-        node.outputs.iter().flatten().for_each(|&output| origins[output] = origin);
+        let varies = varies || (pictures && COUNTING.contains(&operator));
+        for &output in node.outputs.iter().flatten() {
+            (origins[output], counted[output]) = (origin, varies);
+        }
     }
-    origins
+    (origins, counted)
 }
 
 /// Runs the graph's stored nodes, whose operations are given in order. With a trace of one picture, `input` holds two.

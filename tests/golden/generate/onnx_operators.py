@@ -267,6 +267,15 @@ for mode in ["bilinear", "nearest", "bicubic"]:
     for padding in ["zeros", "border", "reflection"]:
         case("GridSample", [P, GRID], opset=16, mode=mode, padding_mode=padding, align_corners=int(padding == "border"))
 
+# --- suppression; in a block of its own so that the numbers above stay what they were
+SPREAD = np.random.default_rng(7).uniform(0, 10, (2, 12, 2)).astype(np.float32)
+CORNERS = np.concatenate([SPREAD, SPREAD + np.random.default_rng(8).uniform(2, 6, (2, 12, 2)).astype(np.float32)], 2)
+RATED = np.random.default_rng(9).uniform(0, 1, (2, 3, 12)).astype(np.float32)
+case("NonMaxSuppression", [CORNERS, RATED, ints(4), np.float32(0.3), np.float32(0.2)], opset=11)
+case("NonMaxSuppression", [CORNERS, RATED, ints(20), np.float32(0.6)], opset=11)
+case("NonMaxSuppression", [CORNERS, RATED, ints(3), np.float32(0.4), np.float32(0.5)], opset=11, center_point_box=1)
+case("NonMaxSuppression", [CORNERS, RATED], opset=11)
+
 
 def record(op, inputs, outputs, opset, attributes):
     names = ["" if value is None else f"in{i}" for i, value in enumerate(inputs)]

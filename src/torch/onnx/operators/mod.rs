@@ -14,6 +14,7 @@ mod pooling;
 mod reduce;
 mod resize;
 mod shape;
+mod suppression;
 mod unary;
 
 use super::{attributes::Attributes, proto::NodeProto};
@@ -21,8 +22,9 @@ use crate::torch::runtime::TorchError;
 use std::borrow::Cow;
 use tch::{Kind, Tensor};
 
-pub(super) use convolution::ConvSpec;
+pub(super) use convolution::{ConvSpec, Padding};
 pub(super) use normalization::EPSILON;
+pub(super) use suppression::COUNTING;
 
 /// Computes a node's outputs, in order, from its inputs.
 pub(super) type Operation = Box<dyn Fn(&Inputs<'_>) -> Result<Vec<Tensor>, TorchError> + Send>;
@@ -31,7 +33,7 @@ type Builder = fn(&Node<'_>) -> Result<Operation, String>;
 
 type Table = &'static [(&'static str, Builder)];
 
-const FAMILIES: [Table; 11] = [
+const FAMILIES: [Table; 12] = [
     constants::TABLE,
     convolution::TABLE,
     elementwise::TABLE,
@@ -42,6 +44,7 @@ const FAMILIES: [Table; 11] = [
     reduce::TABLE,
     resize::TABLE,
     shape::TABLE,
+    suppression::TABLE,
     unary::TABLE,
 ];
 
