@@ -268,6 +268,9 @@ fn be_a_camera(port: &str) -> anyhow::Result<()> {
     factory.set_shared(true);
     factory.set_latency(0);
     factory.connect_media_configure(|_, media| {
+        // Sent as soon as it is coded, as cameras do: else the server holds every picture back for the interval of one, which is
+        // the latency that videotestsrc tells of itself.
+        media.set_rate_control(false);
         let bin = media.element().downcast::<gst::Bin>().ok();
         let Some(pad) = bin.and_then(|bin| bin.by_name("stamp")?.static_pad("src")) else { return };
         pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {

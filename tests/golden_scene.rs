@@ -6,6 +6,7 @@
 mod json_schema;
 
 use eyeline::{
+    analyze::AnalysisSettings,
     config::plan::StreamPlan,
     detect::{Detection, scripted::ScriptedDetector},
     event::payload::Format,
@@ -75,6 +76,7 @@ fn run(folder: &Path) {
             track::build(&TrackSettings::default(), info.fps.expect("scenes have a rate"), TrackIds::default())
         }),
         camera: None,
+        analyze: Box::new(AnalysisSettings::of),
         records: Box::new(move |stream, _| {
             let name = ["crossing", "hidden"][stream.index()];
             let events = JsonlEvents::create(&folder.join(format!("scene_{name}.events.jsonl")))?;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use eyeline::{
+    analyze::AnalysisSettings,
     config::plan::StreamPlan,
     detect::{ClassId, Detection, Detector, InferError},
     frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
@@ -144,6 +145,7 @@ impl Tracker for SameTrack {
             detection: Some(0),
             first_seen: MediaTime(0),
             last_seen: seen.at,
+            reidentified_from: None,
             shown: true,
         }));
     }
@@ -241,6 +243,7 @@ impl Bench {
             embed: None,
             tracker: Box::new(|_, _| Box::new(SameTrack)),
             camera: None,
+            analyze: Box::new(AnalysisSettings::of),
             records: Box::new(move |stream, _| {
                 let gate = gates.lock().unwrap()[stream.index()].take();
                 let fails_at = self.fails_at[stream.index()];

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use eyeline::{
+    analyze::AnalysisSettings,
     config::plan::StreamPlan,
     detect::{
         ClassId, Detection, Detector, InferError,
@@ -189,6 +190,7 @@ impl Play {
             embed,
             tracker: Box::new(|_, _| track::build(&TrackSettings::default(), FPS, TrackIds::default())),
             camera: None,
+            analyze: Box::new(AnalysisSettings::of),
             records: Box::new(move |_, _| Ok(vec![Box::new(recorder.clone()) as Box<dyn Recorder>])),
             video: None,
         };

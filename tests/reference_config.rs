@@ -70,7 +70,9 @@ fn the_reference_means_the_defaults() {
     let mut reference = plan_of("reference.yml");
     // The one entry of a list that is empty by default: an example, without which its keys could not be shown.
     assert_eq!(reference.streams[0].zones.drain(..).count(), 1);
+    assert_eq!(reference.streams[0].lines.drain(..).count(), 1);
     assert_eq!(reference.sinks.sinks.drain(..).count(), 8, "one sink of each kind");
+    assert!(reference.events.log.take().is_some(), "sinks follow a log");
     assert_eq!(reference, defaults);
 }
 
@@ -79,7 +81,9 @@ fn a_file_without_optional_keys_means_the_defaults() {
     let checked = config::read("{version: 1, streams: [file: recording.mp4]}", &Anywhere).expect("sound");
     let mut reference = plan_of("reference.yml");
     reference.streams[0].zones.clear();
+    reference.streams[0].lines.clear();
     reference.sinks.sinks.clear();
+    reference.events.log = None;
     assert_eq!(checked.plan, reference);
 }
 

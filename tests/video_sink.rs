@@ -50,7 +50,18 @@ fn track(id: u64, state: TrackState, bbox: BBox) -> Track {
     let at = MediaTime(0);
     let shown = state != TrackState::Removed;
     let class = ClassId(0);
-    Track { id: TrackId(id), state, bbox, class, score: 0.87, detection: None, first_seen: at, last_seen: at, shown }
+    Track {
+        id: TrackId(id),
+        state,
+        bbox,
+        class,
+        score: 0.87,
+        detection: None,
+        first_seen: at,
+        last_seen: at,
+        reidentified_from: None,
+        shown,
+    }
 }
 
 fn create(path: &Path, size: ImageSize, fps: Option<f64>) -> AnnotatedVideo {
@@ -111,7 +122,7 @@ fn what_was_found_is_drawn_where_it_is() {
     let path = folder.path().join("annotated.mp4");
     let corner = |x_norm, y_norm| ZonePoint { x_norm, y_norm };
     let polygon = vec![corner(0.75, 0.5), corner(1.0, 0.5), corner(1.0, 1.0), corner(0.75, 1.0)];
-    let zone = ZonePlan { name: "door".into(), polygon };
+    let zone = ZonePlan::new("door", polygon);
     let mut video = create_with(&path, VGA, Some(10.0), &[zone]);
     let wanted = BBox::from_tlwh(100.0, 150.0, 80.0, 200.0);
     let lost = BBox::from_tlwh(300.0, 150.0, 80.0, 200.0);

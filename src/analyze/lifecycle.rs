@@ -1,65 +1,40 @@
-//! A stream's and its tracks' beginnings and ends, each told exactly once.
+//! A stream's tracks while they are open: what to say at their beginnings, on their way and at their ends.
 
+use super::round_to;
 use crate::{
-    event::{Clock, Event, EventBox, Timestamp, TrackEnd, TrackEnded, TrackSeen, What},
-    frame::{FrameMeta, ImageSize},
-    pipeline::flow::{EndReason, Turn},
-    preprocess::illumination::LightChange,
-    source::SourceInfo,
-    time::MediaTime,
-    track::{Track, TrackId, TrackState},
+    event::{PathPoint, TrackEnd, TrackEnded, TrackSeen, What},
+    track::{Track, TrackId},
 };
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, time::Duration};
 
-/// Makes one stream's life-cycle events and numbers them.
-///
-/// Order: `stream.started`, then `track.started` and `track.ended` as they happen (within a frame by ascending id, ends
-/// first), at the end `track.ended` of every open track by ascending id, then `stream.ended`. An ended track never
-/// reopens.
+/// Most points of a path summary. When it is full every second one goes, so that points stay evenly spread.
+const PATH_POINTS: usize = 16;
+
+/// The open tracks of one stream.
 #[derive(Debug)]
-pub struct Lifecycle {
-    stream: String,
-    classes: Arc<[String]>,
-    sequence: u64,
+pub(super) struct Lifecycle {
+    updates: Option<Duration>,
     started: u64,
-    began: bool,
-    /// Frames so far, and the time of the last.
-    frames: u64,
-    latest: MediaTime,
-    size: ImageSize,
-    /// Wall-clock time of what is told now, and where it comes from; a recording has none.
-    captured: Option<(Timestamp, Clock)>,
     open: BTreeMap<TrackId, Open>,
 }
 
 /// What is remembered of a track until it ends.
 #[derive(Debug)]
-struct Open {
-    last: Track,
+pub(super) struct Open {
+    /// The track when it was last seen.
+    pub last: Track,
     detections: u64,
     top_score: f32,
+    told_at: f64,
+    path: Path,
+    /// Whether it was told to stand.
+    is_stopped: bool,
 }
 
 impl Lifecycle {
-    /// A stream named `stream`, whose detector knows `classes`.
-    pub fn new(stream: &str, classes: Arc<[String]>) -> Self {
-        Self {
-            stream: stream.to_owned(),
-            classes,
-            sequence: 0,
-            started: 0,
-            began: false,
-            frames: 0,
-            latest: MediaTime::default(),
-            size: ImageSize { width: 0, height: 0 },
-            captured: None,
-            open: BTreeMap::new(),
-        }
-    }
-
-    /// The same for a live stream: its events have a wall-clock time.
-    pub fn of_live(self) -> Self {
-        Self { captured: Some((Timestamp::from(SystemTime::now()), Clock::Arrival)), ..self }
+    /// Tells of each track at most every `updates` on its way, or not at all.
+    pub const fn new(updates: Option<Duration>) -> Self {
+        Self { updates, started: 0, open: BTreeMap::new() }
     }
 
     /// Tracks started so far.
@@ -67,200 +42,132 @@ impl Lifecycle {
         self.started
     }
 
-    /// An epoch begins; the first one starts the stream.
-    pub fn begin(&mut self, info: &SourceInfo, events: &mut Vec<Event>) {
-        if !std::mem::replace(&mut self.began, true) {
-            let (width, height) = (info.size.width, info.size.height);
-            self.tell(What::StreamStarted { width, height, fps: info.fps, models: Vec::new() }, events);
-        }
+    /// Every open track by ascending id.
+    pub fn open_tracks(&self) -> Vec<TrackId> {
+        self.open.keys().copied().collect()
     }
 
-    /// A turn in the stream's life.
-    pub fn turn(&mut self, turn: &Turn, events: &mut Vec<Event>) {
-        self.captured = self.captured.map(|_| (Timestamp::from(SystemTime::now()), Clock::Arrival));
-        match turn {
-            Turn::Lost { cause } => self.tell(What::StreamLost { reason: cause.to_string() }, events),
-            Turn::Recovered { outage } => {
-                let outage_seconds = (outage.as_secs_f64() * 1e3).round() / 1e3;
-                self.tell(What::StreamRecovered { outage_seconds }, events);
-            }
-            Turn::Paused | Turn::Resumed | Turn::Changed { .. } => {}
-        }
-    }
-
-    /// Takes in the tracks of one frame.
-    pub fn frame(&mut self, meta: &FrameMeta, tracks: &[Track], events: &mut Vec<Event>) {
-        self.frames = meta.seq + 1;
-        self.latest = meta.pts;
-        self.size = meta.size;
-        self.captured = self.captured.map(|_| captured(meta));
-        for track in tracks.iter().filter(|track| track.state == TrackState::Removed) {
-            if let Some(open) = self.open.remove(&track.id) {
-                self.tell_ended(&open, TrackEnd::Gone, events);
-            }
-        }
-        for track in tracks.iter().filter(|track| track.state == TrackState::Confirmed) {
-            self.seen(track, events);
-        }
-    }
-
-    /// The light of the scene has changed in the frame just taken in.
-    pub fn light_changed(&mut self, change: &LightChange, events: &mut Vec<Event>) {
-        let [before, after] = [change.was, change.now].map(|state| state.as_str().to_owned());
-        self.tell(What::SceneLightChanged { before, after }, events);
-    }
-
-    /// The stream ends, and every open track with it. Says nothing of a stream that never started.
-    pub fn end(&mut self, reason: EndReason, events: &mut Vec<Event>) {
-        for open in std::mem::take(&mut self.open).into_values() {
-            self.tell_ended(&open, TrackEnd::StreamEnded, events);
-        }
-        if self.began {
-            self.tell(What::StreamEnded { frames: self.frames, reason: reason.into() }, events);
-        }
-    }
-
-    fn seen(&mut self, track: &Track, events: &mut Vec<Event>) {
+    /// A track is seen, told as `seen`, its anchor at `point`: its start or an update, if one is due at `now` (seconds of the
+    /// stream).
+    pub fn see(&mut self, track: &Track, seen: &TrackSeen, point: [f32; 2], now: f64) -> Option<What> {
+        let at = PathPoint {
+            time_seconds: (track.last_seen.as_secs_f64() * 1e3).round() / 1e3,
+            x_norm: round_to(point[0], 1e4),
+            y_norm: round_to(point[1], 1e4),
+        };
         if let Some(open) = self.open.get_mut(&track.id) {
             open.last = *track;
             open.detections += u64::from(track.detection.is_some());
             open.top_score = open.top_score.max(track.score);
-            return;
+            open.path.add(at);
+            let is_due = self.updates.is_some_and(|span| now - open.told_at >= span.as_secs_f64());
+            return is_due.then(|| {
+                open.told_at = now;
+                What::TrackUpdated { seen: seen.clone() }
+            });
         }
         self.started += 1;
-        self.open.insert(track.id, Open { last: *track, detections: 1, top_score: track.score });
-        let seen = self.told(track);
-        self.tell(What::TrackStarted { seen, reidentified_from: None }, events);
+        let mut path = Path::default();
+        path.add(at);
+        let open = Open { last: *track, detections: 1, top_score: track.score, told_at: now, path, is_stopped: false };
+        self.open.insert(track.id, open);
+        Some(What::TrackStarted { seen: seen.clone(), reidentified_from: track.reidentified_from.map(|id| id.0) })
     }
 
-    fn told(&self, track: &Track) -> TrackSeen {
-        let class = self.classes.get(usize::from(track.class.0)).cloned();
-        TrackSeen {
-            track: track.id.0,
-            class: class.unwrap_or_else(|| format!("class {}", track.class.0)),
-            score: round_to(track.score, 1e4),
-            bbox: EventBox::from(&track.bbox),
-            bbox_norm: EventBox::normalized(&track.bbox, self.size),
-            zones: Vec::new(),
-            speed_mps: None,
-            embedding: None,
-        }
+    /// An open track when it was last seen.
+    pub fn last_of(&self, track: TrackId) -> Option<&Track> {
+        self.open.get(&track).map(|open| &open.last)
     }
 
-    fn tell_ended(&mut self, open: &Open, reason: TrackEnd, events: &mut Vec<Event>) {
-        let Open { last, detections, top_score } = open;
-        let what = What::TrackEnded(TrackEnded {
-            last: self.told(last),
-            first_seen_seconds: last.first_seen.as_secs_f64(),
-            last_seen_seconds: last.last_seen.as_secs_f64(),
-            duration_seconds: last.last_seen.since(last.first_seen).as_secs_f64(),
-            detections: *detections,
-            top_score: round_to(*top_score, 1e4),
+    /// An open track has stood for long. Gives whether that is news.
+    pub fn stands(&mut self, track: TrackId) -> bool {
+        self.open.get_mut(&track).is_some_and(|open| !std::mem::replace(&mut open.is_stopped, true))
+    }
+
+    /// A track moves on. Gives whether it was told to stand.
+    pub fn moves_on(&mut self, track: TrackId) -> bool {
+        self.open.get_mut(&track).is_some_and(|open| std::mem::replace(&mut open.is_stopped, false))
+    }
+
+    /// A track is gone; gives it if it was open.
+    pub fn end(&mut self, track: TrackId) -> Option<Open> {
+        self.open.remove(&track)
+    }
+}
+
+impl Open {
+    /// The last of it.
+    pub fn ended(self, last: TrackSeen, reason: TrackEnd) -> TrackEnded {
+        let Track { first_seen, last_seen, .. } = self.last;
+        TrackEnded {
+            last,
+            first_seen_seconds: first_seen.as_secs_f64(),
+            last_seen_seconds: last_seen.as_secs_f64(),
+            duration_seconds: last_seen.since(first_seen).as_secs_f64(),
+            detections: self.detections,
+            top_score: round_to(self.top_score, 1e4),
             reason,
-            path: Vec::new(),
+            path: self.path.into_points(),
             snapshot: None,
-        });
-        self.tell(what, events);
-    }
-
-    fn tell(&mut self, what: What, events: &mut Vec<Event>) {
-        events.push(Event {
-            id: Event::id_of(&self.stream, self.sequence),
-            stream: self.stream.clone(),
-            sequence: self.sequence,
-            frame: self.frames.saturating_sub(1),
-            time_seconds: self.latest.as_secs_f64(),
-            captured_at: self.captured.map(|(at, _)| at),
-            clock: self.captured.map_or(Clock::File, |(_, clock)| clock),
-            files: Default::default(),
-            what,
-        });
-        self.sequence += 1;
-    }
-}
-
-/// When a live frame was captured: by the camera's sender reports, else when it arrived.
-fn captured(meta: &FrameMeta) -> (Timestamp, Clock) {
-    match meta.captured {
-        Some(at) => (Timestamp::from(at), Clock::Rtcp),
-        None => {
-            let now = SystemTime::now();
-            (Timestamp::from(now.checked_sub(meta.arrived.elapsed()).unwrap_or(now)), Clock::Arrival)
         }
     }
 }
 
-fn round_to(value: f32, parts: f32) -> f32 {
-    (value * parts).round() / parts
+/// Some points of a way, evenly spread over its frames: the first, every so many, the last.
+#[derive(Debug)]
+struct Path {
+    points: Vec<PathPoint>,
+    last: Option<PathPoint>,
+    seen: u64,
+    every: u64,
+}
+
+impl Default for Path {
+    fn default() -> Self {
+        Self { points: Vec::new(), last: None, seen: 0, every: 1 }
+    }
+}
+
+impl Path {
+    fn add(&mut self, point: PathPoint) {
+        if self.seen.is_multiple_of(self.every) {
+            if self.points.len() == PATH_POINTS {
+                let mut index = 0;
+                self.points.retain(|_| {
+                    index += 1;
+                    index % 2 == 1
+                });
+                self.every *= 2;
+            }
+            if self.seen.is_multiple_of(self.every) {
+                self.points.push(point);
+            }
+        }
+        self.last = Some(point);
+        self.seen += 1;
+    }
+
+    fn into_points(self) -> Vec<PathPoint> {
+        let last = self.last.filter(|last| self.points.last() != Some(last));
+        self.points.into_iter().chain(last).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{detect::ClassId, frame::StreamId, geometry::BBox};
-    use std::time::Instant;
-
-    fn meta(seq: u64) -> FrameMeta {
-        FrameMeta {
-            stream: StreamId(0),
-            epoch: 0,
-            seq,
-            pts: MediaTime(seq as i64 * 100_000_000),
-            captured: None,
-            arrived: Instant::now(),
-            size: ImageSize { width: 64, height: 48 },
-        }
-    }
-
-    fn track(id: u64, state: TrackState, score: f32, first: i64, last: i64) -> Track {
-        Track {
-            id: TrackId(id),
-            state,
-            bbox: BBox::new(1.0, 2.0, 11.004, 22.0),
-            class: ClassId(0),
-            score,
-            detection: Some(0),
-            first_seen: MediaTime(first),
-            last_seen: MediaTime(last),
-            shown: true,
-        }
-    }
-
-    fn info() -> SourceInfo {
-        SourceInfo { size: ImageSize { width: 64, height: 48 }, fps: Some(10.0), frames: None, codec: None }
-    }
-
-    fn kinds(events: &[Event]) -> Vec<String> {
-        let kind = |e: &Event| serde_json::to_value(e).unwrap()["type"].as_str().unwrap().to_owned();
-        events.iter().map(kind).collect()
-    }
 
     #[test]
-    fn each_beginning_and_end_is_told_once_and_in_order() {
-        let mut lifecycle = Lifecycle::new("gate", Arc::from(vec!["person".to_owned()]));
-        let mut events = Vec::new();
-        lifecycle.begin(&info(), &mut events);
-        lifecycle.frame(&meta(0), &[track(1, TrackState::Confirmed, 0.5, 0, 0)], &mut events);
-        lifecycle.begin(&info(), &mut events);
-        let both = [track(1, TrackState::Confirmed, 0.9, 0, 1), track(2, TrackState::Confirmed, 0.7, 1, 1)];
-        lifecycle.frame(&meta(1), &both, &mut events);
-        lifecycle.frame(&meta(2), &[track(1, TrackState::Lost, 0.9, 0, 1)], &mut events);
-        lifecycle.frame(&meta(3), &[track(1, TrackState::Removed, 0.9, 0, 1)], &mut events);
-        lifecycle.end(EndReason::EndOfStream, &mut events);
-        let expected =
-            ["stream.started", "track.started", "track.started", "track.ended", "track.ended", "stream.ended"];
-        assert_eq!(kinds(&events), expected);
-        let sequences: Vec<u64> = events.iter().map(|e| e.sequence).collect();
-        assert_eq!(sequences, [0, 1, 2, 3, 4, 5]);
-        assert_eq!(lifecycle.started(), 2);
-        let What::TrackEnded(TrackEnded { detections, top_score, .. }) = &events[3].what else { panic!("not an end") };
-        assert_eq!((*detections, *top_score), (2, 0.9));
-    }
-
-    #[test]
-    fn a_stream_that_never_opened_says_nothing() {
-        let mut events = Vec::new();
-        Lifecycle::new("gate", Arc::from(Vec::new())).end(EndReason::Failed, &mut events);
-        assert!(events.is_empty());
+    fn a_path_keeps_few_points_evenly_spread_with_both_ends() {
+        for count in [1usize, 2, 15, 16, 17, 33, 1000, 4096] {
+            let mut path = Path::default();
+            let point = |t: usize| PathPoint { time_seconds: t as f64, x_norm: 0.0, y_norm: 0.0 };
+            (0..count).for_each(|t| path.add(point(t)));
+            let points = path.into_points();
+            assert!(points.len() <= PATH_POINTS + 1 && points.len() >= count.min(PATH_POINTS / 2), "{count}");
+            assert_eq!((points[0], points[points.len() - 1]), (point(0), point(count - 1)));
+            let steps: Vec<f64> = points.windows(2).map(|two| two[1].time_seconds - two[0].time_seconds).collect();
+            assert!(steps[..steps.len().saturating_sub(1)].windows(2).all(|two| two[0] == two[1]), "{steps:?}");
+        }
     }
 }

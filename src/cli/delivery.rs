@@ -1,13 +1,12 @@
-//! The event log and the followers of a run that has sinks.
+//! The event log of a run and those who follow it.
 
+use super::analysis;
 use crate::{
     config::plan::Plan,
-    event::log::{EventLog, LogFigures, LogSettings},
+    event::log::{EventLog, LogFigures},
     serve::operate::{LogStatus, SinkStatus},
     sink::{
-        Recorder,
         followers::{Followers, SinkReports},
-        logged::LoggedEvents,
         status::SinkReport,
     },
 };
@@ -17,9 +16,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// Name of the log in the output folder.
-pub(super) const LOG_FILE: &str = "events.sqlite";
 
 /// How log and sinks stand, for those who operate the line. Clones read the same.
 #[derive(Clone)]
@@ -51,22 +47,14 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Opens the log and starts the followers; none where the plan has no sinks.
+    /// Opens the log and starts the followers; none where the plan keeps no log.
     ///
     /// Errors: the log cannot be opened, a thread cannot be started.
     pub fn start(plan: &Plan) -> anyhow::Result<Option<Self>> {
-        if plan.sinks.sinks.is_empty() {
-            return Ok(None);
-        }
-        let log = EventLog::open(LogSettings::at(&plan.output.dir.join(LOG_FILE)))?;
+        let Some(log) = analysis::open_log(plan)? else { return Ok(None) };
         let followers =
             Followers::start(&plan.sinks, Arc::new(log.clone())).context("cannot start the threads of the sinks")?;
         Ok(Some(Self { log, followers }))
-    }
-
-    /// What puts a stream's events into the log.
-    pub fn recorder(log: &EventLog, stream: &str) -> Box<dyn Recorder> {
-        Box::new(LoggedEvents::new(log.clone(), stream))
     }
 
     /// The log.
@@ -79,7 +67,7 @@ impl Delivery {
         DeliveryReports { log: self.log.clone(), sinks: self.followers.reports() }
     }
 
-    /// Delivers what the log still has within `deadline` and says what is left for the next run.
+    /// Delivers what the log still has within `deadline` and says what is left for the next run, and what was lost.
     pub fn finish(self, deadline: Duration) {
         let began = Instant::now();
         self.log.flush(deadline);
@@ -93,6 +81,10 @@ impl Delivery {
             if skipped > 0 {
                 eprintln!("eyeline: sink {name}: {skipped} events were refused for good and skipped");
             }
+        }
+        let lost = self.log.figures().lost;
+        if lost > 0 {
+            eprintln!("eyeline: event log: {lost} events were not kept, its disk was full or too slow");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Plan -> line -> exit code: what `run` and `process` share.
 
 use super::{
-    Session,
+    Session, analysis,
     delivery::{Delivery, DeliveryReports},
     logging::LogArgs,
     media::Media,
@@ -29,6 +29,7 @@ use crate::{
     sink::{
         Recorder,
         jsonl::{JsonlEvents, SharedEvents},
+        logged::LoggedEvents,
         mot::MotFile,
         overlay::OverlaySettings,
         refined::{RefinedShelf, RefinedTracks},
@@ -37,7 +38,7 @@ use crate::{
     },
     source::{OpenSource, gst::FileOpener, gst_camera::CameraOpener, gst_packets::PacketRing, paced::PacedOpener},
     torch::runtime,
-    track::{self, TrackIds, settings::TrackSettings},
+    track::{self, settings::TrackSettings},
 };
 use anyhow::Context;
 use std::{
@@ -69,6 +70,7 @@ pub struct Extras {
 /// Runs what was checked to its end and says what came of it.
 pub fn execute(checked: Checked, session: &Session, extras: &Extras) -> anyhow::Result<ExitCode> {
     let plan = Arc::new(checked.plan);
+    make_output_folder(&plan)?;
     let delivery = Delivery::start(&plan)?;
     let media = start_media(&plan)?;
     let (Started { running, models, refined, classes }, desks) =
@@ -132,8 +134,7 @@ pub fn start_served(plan: &Arc<Plan>, extras: &Extras) -> anyhow::Result<(Starte
 
 /// Starts the line with everything around it; `log` gets the events too.
 fn launch(plan: &Arc<Plan>, extras: &Extras, log: Option<EventLog>, media: &Media) -> anyhow::Result<(Started, Desks)> {
-    fs::create_dir_all(&plan.output.dir)
-        .with_context(|| format!("{}: cannot be created; choose another --out", plan.output.dir.display()))?;
+    make_output_folder(plan)?;
     runtime::set_threads(plan.runtime.threads);
     runtime::set_placement(plan.runtime.device, plan.runtime.precision)?;
     let refined = RefinedShelf::default();
@@ -141,6 +142,11 @@ fn launch(plan: &Arc<Plan>, extras: &Extras, log: Option<EventLog>, media: &Medi
     let classes: Arc<[String]> = parts.detector.classes().into();
     let running = pipeline::start(parts).context("cannot start the threads of the line")?;
     Ok((Started { running, models, refined, classes }, desks))
+}
+
+fn make_output_folder(plan: &Plan) -> anyhow::Result<()> {
+    fs::create_dir_all(&plan.output.dir)
+        .with_context(|| format!("{}: cannot be created; choose another --out", plan.output.dir.display()))
 }
 
 /// Serves the interfaces that operators reach the line by, where the plan asks for some.
@@ -190,8 +196,9 @@ fn parts(
         max_batch: plan.detect.max_batch,
         max_wait: plan.runtime.max_wait,
         embed,
-        tracker: tracker(settings, roster.clone()),
+        tracker: tracker(settings, roster.clone(), log.clone()),
         camera: camera_motion(plan.camera_motion),
+        analyze: analysis::build(plan.events.rules.clone(), &models, log.clone()),
         records: illustrated(
             with_one_more(open, extras.recorder.clone()),
             media.clone(),
@@ -254,12 +261,10 @@ pub fn live_opener(stream_id: StreamId, stream: &StreamPlan, packets: Option<Arc
     }
 }
 
-/// A recording is a world of its own: its ids begin at 1 whatever else is processed beside it. Live streams share theirs.
-fn tracker(settings: TrackSettings, roster: Roster) -> BuildTracker {
-    let shared = TrackIds::default();
+fn tracker(settings: TrackSettings, roster: Roster, log: Option<EventLog>) -> BuildTracker {
+    let ids_of = analysis::track_ids(log);
     Box::new(move |stream, info| {
-        let is_live = roster.get(stream).is_some_and(|plan| plan.live.is_some());
-        let ids = if is_live { shared.clone() } else { TrackIds::default() };
+        let ids = roster.get(stream).map(|plan| ids_of(&plan)).unwrap_or_default();
         track::build(&settings, info.fps.unwrap_or(DEFAULT_FPS), ids)
     })
 }
@@ -287,7 +292,7 @@ fn records(
         };
         records.push(desks.teller(id, &stream));
         if let Some(log) = &log {
-            records.push(Delivery::recorder(log, &stream.name));
+            records.push(Box::new(LoggedEvents::new(log.clone())));
         }
         // What a camera shows has no end; its events are kept, its boxes are not.
         if stream.live.is_some() {

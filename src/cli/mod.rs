@@ -1,7 +1,11 @@
 //! Arguments -> plan -> run -> exit code; one file a subcommand.
 
+#[cfg(feature = "line")]
+mod analysis;
 mod check;
 mod eval;
+#[cfg(feature = "delivery")]
+mod events;
 mod logging;
 mod recording;
 mod schema;
@@ -78,6 +82,8 @@ enum Command {
     Schema(schema::SchemaArgs),
     Track(track::TrackArgs),
     Eval(eval::EvalArgs),
+    #[cfg(feature = "delivery")]
+    Events(events::EventsArgs),
     Tune(tune::TuneArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
@@ -111,6 +117,8 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => schema::run(&args),
         Command::Track(args) => track::run(&args),
         Command::Eval(args) => eval::run(&args),
+        #[cfg(feature = "delivery")]
+        Command::Events(args) => events::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Completions(args) => shell::completions(&args, Cli::command()),
         Command::Man(args) => shell::man(&args, Cli::command()),

@@ -235,6 +235,7 @@ impl OperatedLine {
             last_fault: connection.last_fault.or_else(|| self.control.faults().of(stream)),
             uptime_seconds: uptime.map_or(0.0, |uptime| uptime.as_secs_f64()),
             zones: plan.zones.iter().map(|zone| zone.name.clone()).collect(),
+            lines: plan.lines.iter().map(|line| line.name.clone()).collect(),
             classes: if plan.filter.classes.is_empty() { &detect.classes } else { &plan.filter.classes }.clone(),
             min_score: f64::from(plan.filter.min_score.max(detect.min_score)),
         })
@@ -335,12 +336,16 @@ impl Operate for OperatedLine {
         // Held against the same checks as a stream of a file; its source is not what is asked about.
         let mut raw = Stream { url: crate::config::raw::Address("rtsp://any".into()), ..Stream::default() };
         raw.zones = change.zones.clone().unwrap_or_default();
+        raw.lines = change.lines.clone().unwrap_or_default();
         raw.classes = change.classes.clone().unwrap_or_default();
         raw.min_score = change.min_score.unwrap_or_default();
         let sound = self.plan_of(&raw)?;
         let apply = |plan: &mut StreamPlan| {
             if change.zones.is_some() {
                 plan.zones = sound.zones;
+            }
+            if change.lines.is_some() {
+                plan.lines = sound.lines;
             }
             if change.classes.is_some() {
                 plan.filter.classes = sound.filter.classes;

@@ -84,6 +84,7 @@ fn tracks_of(frame: &Frame, rest: &mut &[TrackPoint], refined: &RefinedStream) -
         detection: None,
         first_seen: MediaTime::default(),
         last_seen: frame.meta.pts,
+        reidentified_from: None,
         shown: true,
     };
     points.iter().map(track).collect()

@@ -82,7 +82,12 @@ fn apply(before: &Plan, wanted: &Plan, control: &Control, media: &Media) {
     for new in &wanted.streams {
         match control.roster().find(&new.name).map(|stream| (stream, control.roster().get(stream))) {
             None => said(operate::add(control, media, new.clone()).map(drop), "added", &new.name),
-            Some((stream, Some(now))) if now.zones != new.zones || now.filter != new.filter => {
+            Some((stream, Some(now)))
+                if now.zones != new.zones
+                    || now.lines != new.lines
+                    || now.ground != new.ground
+                    || now.filter != new.filter =>
+            {
                 let change = |plan: &mut config::plan::StreamPlan| *plan = new.clone();
                 said(control.change(stream, change), "changed", &new.name);
             }

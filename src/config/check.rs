@@ -4,6 +4,7 @@ use super::{
     api::api,
     conform::conform,
     env::Lookup,
+    events::{default_log, events},
     fault::{Fault, Faults, KeyPath},
     media::media,
     models::{Classes, Models, NO_EMBEDDER},
@@ -118,6 +119,8 @@ fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Faul
     let known = Known { streams: &streams, classes, host };
     let sinks = sinks(&raw.sinks, &root.key("sinks"), &known, &mut faults);
     let media = media(raw, &root.key("media"), &known, &mut faults);
+    let (output, api) = (output(&raw.output), api(&raw.api, &root.key("api"), host, &mut faults));
+    let log = default_log(&streams, &sinks, api.as_ref(), &output);
     let plan = Plan {
         streams,
         detect: detect(&raw.detect),
@@ -125,10 +128,11 @@ fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Faul
         watch: WatchSettings { light: all.light, attention: all.attention, ..WatchSettings::default() },
         track,
         camera_motion: camera_motion(&raw.track),
-        output: output(&raw.output),
+        events: events(&raw.events, log),
+        output,
         media,
         sinks,
-        api: api(&raw.api, &root.key("api"), host, &mut faults),
+        api,
         runtime: runtime(&raw.runtime, host),
     };
     (Checked { plan, unusable }, faults)

@@ -1,8 +1,13 @@
 //! What a run means, after every check: no strings left to interpret, no defaults left to fill in.
 
+pub use super::{
+    plan_events::{EventsPlan, LinePlan, LogPlan, ZonePlan, ZonePoint},
+    raw_camera::Transport,
+    secret::Secret,
+};
 use super::{plan_media::MediaPlan, plan_sinks::SinksPlan, schedule::Schedule};
-pub use super::{raw_camera::Transport, secret::Secret};
 use crate::{
+    analyze::ground::Ground,
     detect::{
         nms::{Overlapped, Scope},
         watch::WatchSettings,
@@ -30,6 +35,8 @@ pub struct Plan {
     pub track: TrackSettings,
     /// Whether the camera's motion is measured.
     pub camera_motion: CameraMotion,
+    /// What is told of tracks, and what keeps it.
+    pub events: EventsPlan,
     /// Files written for each stream.
     pub output: OutputPlan,
     /// Pictures and clips that are kept.
@@ -88,6 +95,10 @@ pub struct StreamPlan {
     pub filter: FilterPlan,
     /// Zones drawn on the overlay.
     pub zones: Vec<ZonePlan>,
+    /// Lines at which crossings are counted.
+    pub lines: Vec<LinePlan>,
+    /// From the picture to metres, where speed is wanted.
+    pub ground: Option<Ground>,
     /// How it is looked at.
     pub watch: WatchSettings,
 }
@@ -95,8 +106,17 @@ pub struct StreamPlan {
 impl StreamPlan {
     /// A recording with every setting at its default.
     pub fn recording(name: &str, file: impl Into<PathBuf>) -> Self {
-        let (live, filter, zones, watch) = (None, FilterPlan::default(), Vec::new(), WatchSettings::default());
-        Self { name: name.to_owned(), file: file.into(), repeat: 1, live, filter, zones, watch }
+        Self {
+            name: name.to_owned(),
+            file: file.into(),
+            repeat: 1,
+            live: None,
+            filter: FilterPlan::default(),
+            zones: Vec::new(),
+            lines: Vec::new(),
+            ground: None,
+            watch: WatchSettings::default(),
+        }
     }
 
     /// Where its frames come from, without credentials.
@@ -162,24 +182,6 @@ pub enum Trust {
     File(PathBuf),
     /// All: whoever stands between can look and change.
     Anything,
-}
-
-/// A named polygon.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ZonePlan {
-    /// Unique within its stream.
-    pub name: String,
-    /// At least three corners.
-    pub polygon: Vec<ZonePoint>,
-}
-
-/// A corner of a zone.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ZonePoint {
-    /// Share of the picture's width, 0..=1.
-    pub x_norm: f32,
-    /// Share of the picture's height, 0..=1.
-    pub y_norm: f32,
 }
 
 /// Detector settings.

@@ -4,6 +4,7 @@
 //! types from what passed. So a new key is one field here and one line in `check`. Every field has a default, keys that
 //! must be written included: `conform` has then reported them, and `check` goes on with the rest.
 
+pub use super::raw_events::{Events, Ground, Line, Zone};
 use super::{
     raw_api::Api,
     raw_camera::Camera,
@@ -36,6 +37,8 @@ pub struct Raw {
     pub embed: Embed,
     /// How objects are followed. Each algorithm has defaults of its own; those given here are eyeline's.
     pub track: Track,
+    /// What is told of tracks, zones and lines, and what keeps it.
+    pub events: Events,
     /// What is written.
     pub output: Output,
     /// Pictures and clips of what happened, kept as files beside the events, which name them. Nothing is kept unless it is
@@ -100,6 +103,11 @@ pub struct Stream {
     /// Named areas of the picture, drawn on the overlay.
     #[schemars(length(max = 64))]
     pub zones: Vec<Zone>,
+    /// Directed lines at which crossings are counted.
+    #[schemars(length(max = 64))]
+    pub lines: Vec<Line>,
+    /// From the picture to metres on flat ground: tracks are told with their speed. Empty lists: no speed.
+    pub ground: Ground,
     /// Polygons outside of which nothing is detected, each a list of corners as in zones; none: the whole picture counts.
     #[schemars(length(max = 64))]
     pub regions: Vec<RegionOfInterest>,
@@ -123,20 +131,6 @@ impl fmt::Debug for Address {
             Err(_) => f.write_str(if self.0.is_empty() { "none" } else { "***" }),
         }
     }
-}
-
-/// A named area of the picture.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(title = "zone", extend("required" = ["name", "polygon"]))]
-pub struct Zone {
-    /// Unique within the stream.
-    #[schemars(length(min = 1, max = 200), extend("examples" = ["doorway"]))]
-    pub name: String,
-    /// Corners in order, as shares of the picture's width and height. The last joins the first by itself; edges must
-    /// not cross.
-    #[schemars(length(min = 3, max = 256), extend("examples" = [[[0.1, 0.6], [0.5, 0.5], [0.9, 0.6], [0.9, 0.95], [0.1, 0.95]]]))]
-    pub polygon: Vec<Point>,
 }
 
 /// A point of the picture: [x, y] as shares of its width and height.
@@ -320,6 +314,7 @@ impl Default for Raw {
             detect: Detect::default(),
             embed: Embed::On(Embedder::default()),
             track: Track::default(),
+            events: Events::default(),
             output: Output::default(),
             media: Media::default(),
             sinks: Sinks::default(),
@@ -345,6 +340,8 @@ impl Default for Stream {
             min_score: 0.0,
             camera: Camera::default(),
             zones: Vec::new(),
+            lines: Vec::new(),
+            ground: Ground::default(),
             regions: Vec::new(),
             crop_to_regions: false,
             light: None,

@@ -4,16 +4,17 @@ use super::{
     camera,
     check::{Host, light},
     fault::{Fault, KeyPath},
-    plan::{FilterPlan, LivePlan, StreamPlan, ZonePlan, ZonePoint},
-    raw::{Point, Stream, Zone},
+    places::{ground, lines, polygon_problem, zones},
+    plan::{FilterPlan, LinePlan, LivePlan, StreamPlan, ZonePlan},
+    raw::Stream,
     raw_look::RegionOfInterest,
 };
 use crate::{
+    analyze::ground::Ground,
     detect::{
         attention::AttentionSettings,
         watch::{View, WatchSettings},
     },
-    geometry::{PolygonFault, polygon_fault},
     preprocess::illumination::LightSettings,
 };
 use std::{
@@ -42,13 +43,15 @@ pub(super) fn streams(
     for (index, stream) in raw.iter().enumerate() {
         let path = path.index(index);
         let zones = zones(&stream.zones, &path.key("zones"), faults);
+        let lines = lines(&stream.lines, &path.key("lines"), faults);
+        let ground = ground(&stream.ground, &path.key("ground"), faults);
         regions(stream, &path, faults);
         let live = camera::live(stream, &path, faults);
         if source_problem(stream, &path, reported, faults) {
             continue;
         }
         if live.as_ref().is_some_and(|live| live.camera.is_some()) {
-            found.push(Found { stream, video: PathBuf::new(), is_itself: true, zones, live });
+            found.push(Found { stream, video: PathBuf::new(), is_itself: true, zones, lines, ground, live });
             continue;
         }
         match host.videos(&stream.file) {
@@ -58,7 +61,10 @@ pub(super) fn streams(
             Err(problem) => unusable.push(Fault::new(path.key("file"), problem)),
             Ok(videos) => {
                 let is_itself = matches!(&*videos, [video] if *video == Path::new(&stream.file));
-                let one = |video| Found { stream, video, is_itself, zones: zones.clone(), live: live.clone() };
+                let one = |video| {
+                    let (zones, lines, ground, live) = (zones.clone(), lines.clone(), ground.clone(), live.clone());
+                    Found { stream, video, is_itself, zones, lines, ground, live }
+                };
                 found.extend(videos.into_iter().map(one));
             }
         }
@@ -75,6 +81,8 @@ pub(super) fn streams(
         live: found.live,
         filter: FilterPlan { classes: found.stream.classes.clone(), min_score: found.stream.min_score as f32 },
         zones: found.zones,
+        lines: found.lines,
+        ground: found.ground,
         watch: watch(found.stream, all),
     };
     (found.into_iter().zip(names).map(plan).collect(), unusable)
@@ -133,6 +141,8 @@ struct Found<'a> {
     /// Whether `file` names this very video rather than a folder or a glob.
     is_itself: bool,
     zones: Vec<ZonePlan>,
+    lines: Vec<LinePlan>,
+    ground: Option<Ground>,
     live: Option<LivePlan>,
 }
 
@@ -216,43 +226,4 @@ fn folder_name(name: &str) -> String {
         fitting.pop();
     }
     if fitting.is_empty() { "stream".into() } else { fitting }
-}
-
-fn zones(raw: &[Zone], path: &KeyPath, faults: &mut Vec<Fault>) -> Vec<ZonePlan> {
-    for (index, zone) in raw.iter().enumerate() {
-        let path = path.index(index);
-        let same_name = raw[..index].iter().position(|earlier| earlier.name == zone.name && !zone.name.is_empty());
-        if let Some(first) = same_name {
-            faults.push(Fault::new(path.key("name"), format!("{:?} is already the name of zones[{first}]", zone.name)));
-        }
-        faults.extend(
-            polygon_problem(&zone.polygon)
-                .map(|(problem, hint)| Fault::new(path.key("polygon"), problem).with_hint(hint)),
-        );
-    }
-    raw.iter().map(zone_plan).collect()
-}
-
-fn polygon_problem(polygon: &[Point]) -> Option<(String, Option<String>)> {
-    let corners: Vec<[f64; 2]> = polygon.iter().map(|point| point.0).collect();
-    // Fewer corners were reported already.
-    let fault = (corners.len() >= 3).then(|| polygon_fault(&corners)).flatten()?;
-    Some(match fault {
-        PolygonFault::RepeatedCorner(last, 0) => (
-            format!("corners {last} and 0 are the same point"),
-            Some("leave the last one out, a polygon closes itself".into()),
-        ),
-        PolygonFault::RepeatedCorner(first, second) => {
-            (format!("corners {first} and {second} are the same point"), None)
-        }
-        PolygonFault::CrossingEdges(first, second) => (
-            format!("the edges from corners {first} and {second} cross or touch"),
-            Some("give the corners in order around the zone".into()),
-        ),
-    })
-}
-
-fn zone_plan(zone: &Zone) -> ZonePlan {
-    let point = |[x, y]: [f64; 2]| ZonePoint { x_norm: x as f32, y_norm: y as f32 };
-    ZonePlan { name: zone.name.clone(), polygon: zone.polygon.iter().map(|corner| point(corner.0)).collect() }
 }

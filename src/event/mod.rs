@@ -14,7 +14,7 @@ pub use kinds::{
     AreaCount, Counts, Direction, EventBox, LineCount, ModelRef, PathPoint, StreamEnd, TrackEnd, TrackEnded, TrackSeen,
     What, kind_matches,
 };
-pub use timestamp::Timestamp;
+pub use timestamp::{NoTimestamp, Timestamp};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

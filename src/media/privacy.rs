@@ -113,7 +113,8 @@ mod tests {
         let open_zones = open_zones.iter().map(|zone| zone.to_string()).collect();
         let plan = PrivacyPlan { blur, classes: vec!["person".into()], open_zones };
         let polygon = LEFT_HALF.map(|[x_norm, y_norm]| ZonePoint { x_norm, y_norm }).to_vec();
-        let left = ZonePlan { name: "left".into(), polygon };
+        let left =
+            ZonePlan { name: "left".into(), polygon, dwell: None, max_occupancy: None, heading: None, kept: None };
         Privacy::new(&plan, &["car".into(), "person".into()], &[left])
     }
 
@@ -127,6 +128,7 @@ mod tests {
             class: ClassId(1),
             score: 0.5,
             detection: None,
+            reidentified_from: None,
             first_seen: MediaTime(0),
             last_seen: MediaTime(0),
             shown: true,

@@ -26,7 +26,7 @@ pub use control::{Control, ControlError};
 pub use feed::Feed;
 pub use roster::Roster;
 pub use shutdown::Faults;
-pub use stages::{BuildCamera, BuildTracker, OpenRecorders};
+pub use stages::{BuildAnalysis, BuildCamera, BuildTracker, OpenRecorders};
 
 use crate::{
     detect::Detector,
@@ -79,6 +79,8 @@ pub struct Parts {
     pub tracker: BuildTracker,
     /// Makes what measures the motion of a stream's camera, if that is wanted.
     pub camera: Option<BuildCamera>,
+    /// Says what is told of a stream.
+    pub analyze: BuildAnalysis,
     /// Opens a stream's event and result files.
     pub records: OpenRecorders,
     /// Opens a stream's video, if videos are wanted.
@@ -153,7 +155,8 @@ pub fn start(parts: Parts) -> io::Result<Running> {
     }
     let track = TrackStage::new(parts.tracker, parts.camera, &stats);
     line.stage(Stretch::Track, track, embedded.into_iter(), Some(to_analyze))?;
-    let analyze = AnalyzeStage { roster, classes, lifecycles: Slots::default(), stats: Arc::clone(&stats) };
+    let build = parts.analyze;
+    let analyze = AnalyzeStage { roster, classes, build, streams: Slots::default(), stats: Arc::clone(&stats) };
     line.stage(Stretch::Analyze, analyze, tracked.into_iter(), Some(to_record))?;
     let record = RecordStage::new(Stretch::Record, parts.records, &faults, &stats);
     match parts.video {

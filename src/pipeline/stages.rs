@@ -10,7 +10,8 @@ use super::{
     stats::{Stats, Stretch},
 };
 use crate::{
-    analyze::lifecycle::Lifecycle,
+    analyze::{AnalysisSettings, StreamAnalysis},
+    config::plan::StreamPlan,
     detect::watch::Look,
     embed::{Crop, Embedding, worth::Worth},
     frame::{Frame, StreamId},
@@ -214,11 +215,15 @@ impl Stage for TrackStage {
     }
 }
 
+/// Says what is told of a stream and where its log stands, when it begins. The stage adds the class names.
+pub type BuildAnalysis = Box<dyn Fn(&StreamPlan) -> AnalysisSettings + Send>;
+
 /// Makes events of tracks.
 pub(super) struct AnalyzeStage {
     pub roster: Roster,
     pub classes: Arc<[String]>,
-    pub lifecycles: Slots<Lifecycle>,
+    pub build: BuildAnalysis,
+    pub streams: Slots<StreamAnalysis>,
     pub stats: Arc<Stats>,
 }
 
@@ -230,25 +235,24 @@ impl Stage for AnalyzeStage {
         let began = Instant::now();
         let stream = flow.stream();
         let begin = || {
-            let lifecycle = Lifecycle::new(&self.roster.name(stream), Arc::clone(&self.classes));
-            let is_live = self.roster.get(stream).is_some_and(|plan| plan.live.is_some());
-            if is_live { lifecycle.of_live() } else { lifecycle }
+            let settings = self.roster.get(stream).map(|plan| (self.build)(&plan)).unwrap_or_default();
+            StreamAnalysis::new(AnalysisSettings { classes: Arc::clone(&self.classes), ..settings })
         };
-        let lifecycle = self.lifecycles.slot(stream).get_or_insert_with(begin);
+        let analysis = self.streams.slot(stream).get_or_insert_with(begin);
         let mut events = Vec::new();
         match &flow {
             Flow::Data(tracked) => {
-                lifecycle.frame(&tracked.frame.meta, &tracked.tracks, &mut events);
+                analysis.frame(&tracked.frame.meta, &tracked.tracks, &mut events);
                 if let Some(change) = &tracked.sight.light {
-                    lifecycle.light_changed(change, &mut events);
+                    analysis.light_changed(change, &mut events);
                 }
             }
-            Flow::Epoch { info, .. } => lifecycle.begin(info, &mut events),
-            Flow::Turn { turn, .. } => lifecycle.turn(turn, &mut events),
-            Flow::EndOfStream { reason, .. } => lifecycle.end(*reason, &mut events),
+            Flow::Epoch { info, .. } => analysis.begin(info, &mut events),
+            Flow::Turn { turn, .. } => analysis.turn(turn, &mut events),
+            Flow::EndOfStream { reason, .. } => analysis.end(*reason, &mut events),
         }
         let counters = self.stats.stream(stream);
-        counters.tracks.store(lifecycle.started(), Ordering::Relaxed);
+        counters.tracks.store(analysis.started(), Ordering::Relaxed);
         counters.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         if let Flow::Data(tracked) = &flow {
             let open = tracked.tracks.iter().filter(|track| track.state != TrackState::Removed).count();
@@ -256,7 +260,7 @@ impl Stage for AnalyzeStage {
             counters.record(Stretch::Analyze, &tracked.frame.meta, began.elapsed());
         }
         if let Flow::EndOfStream { .. } = &flow {
-            self.lifecycles.take(stream);
+            self.streams.take(stream);
         }
         out.send(Analyzed { flow, events })
     }

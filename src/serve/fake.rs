@@ -190,6 +190,9 @@ impl Operate for FakeLine {
             if let Some(zones) = &change.zones {
                 status.zones = zones.iter().map(|zone| zone.name.clone()).collect();
             }
+            if let Some(lines) = &change.lines {
+                status.lines = lines.iter().map(|line| line.name.clone()).collect();
+            }
             status.classes = change.classes.clone().unwrap_or_else(|| status.classes.clone());
             status.min_score = change.min_score.unwrap_or(status.min_score);
             Ok(status.clone())
@@ -238,6 +241,7 @@ fn new_status(name: &str, stream: &Stream) -> StreamStatus {
         last_fault: None,
         uptime_seconds: 0.0,
         zones: stream.zones.iter().map(|zone| zone.name.clone()).collect(),
+        lines: stream.lines.iter().map(|line| line.name.clone()).collect(),
         classes: Vec::new(),
         min_score: 0.1,
     }

@@ -266,6 +266,7 @@ mod tests {
             detection: Some(0),
             first_seen: MediaTime(0),
             last_seen: MediaTime(0),
+            reidentified_from: None,
             shown: true,
         }
     }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::{
         fault::Faults,
-        raw::{Stream, Zone},
+        raw::{Line, Stream, Zone},
     },
     event::{Event, EventBox},
 };
@@ -181,6 +181,8 @@ pub struct StreamStatus {
     pub uptime_seconds: f64,
     /// Names of the zones.
     pub zones: Vec<String>,
+    /// Names of the lines.
+    pub lines: Vec<String>,
     /// Classes that are looked for; empty means all.
     pub classes: Vec<String>,
     /// Least score of a detection, 0..=1.
@@ -233,6 +235,10 @@ pub struct Change {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<Zone>", length(max = 64))]
     pub zones: Option<Vec<Zone>>,
+    /// Lines in place of all it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<Line>", length(max = 64))]
+    pub lines: Option<Vec<Line>>,
     /// Classes to report, by name; an empty list reports all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>", length(max = 1024), inner(length(min = 1)))]

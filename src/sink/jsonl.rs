@@ -12,26 +12,29 @@ use std::{
 #[derive(Debug)]
 pub struct JsonlEvents {
     file: LineFile,
-    /// Number of this run's first event.
-    first: u64,
+    /// Number that this run's first event has at least.
+    least: u64,
+    /// What is added to the numbers of this run, once there is an event.
+    shift: Option<u64>,
 }
 
 impl JsonlEvents {
     /// Creates the file, for a recording.
     pub fn create(path: &Path) -> Result<Self, SinkError> {
-        Ok(Self { file: LineFile::create(path)?, first: 0 })
+        Ok(Self { file: LineFile::create(path)?, least: 0, shift: None })
     }
 
-    /// Goes on behind what the file holds, for a camera: what it told before is kept, and numbers and ids go on.
+    /// Goes on behind what the file holds, for a camera: what it told before is kept, and numbers and ids go on. Where an
+    /// event log numbers them on already, they stay as they are.
     pub fn resume(path: &Path) -> Result<Self, SinkError> {
         let (file, last) = LineFile::resume(path)?;
         let told = last.and_then(|line| serde_json::from_slice::<Event>(&line).ok());
-        Ok(Self { file, first: told.map_or(0, |event| event.sequence + 1) })
+        Ok(Self { file, least: told.map_or(0, |event| event.sequence + 1), shift: None })
     }
 
-    fn write(&mut self, events: &[Event], first: u64) -> Result<(), SinkError> {
+    fn write(&mut self, events: &[Event], shift: u64) -> Result<(), SinkError> {
         for event in events {
-            self.file.line(|line| serde_json::to_writer(line, &renumbered(event, first)).map_err(Into::into))?;
+            self.file.line(|line| serde_json::to_writer(line, &renumbered(event, shift)).map_err(Into::into))?;
         }
         self.file.flush()
     }
@@ -39,7 +42,9 @@ impl JsonlEvents {
 
 impl Recorder for JsonlEvents {
     fn record(&mut self, item: &Analyzed) -> Result<(), SinkError> {
-        self.write(&item.events, self.first)
+        let Some(first) = item.events.first() else { return Ok(()) };
+        let shift = *self.shift.get_or_insert(self.least.saturating_sub(first.sequence));
+        self.write(&item.events, shift)
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
@@ -47,9 +52,9 @@ impl Recorder for JsonlEvents {
     }
 }
 
-/// An event whose stream told `first` events before it began to count anew.
-fn renumbered(event: &Event, first: u64) -> Event {
-    let sequence = first + event.sequence;
+/// An event numbered on by `shift`.
+fn renumbered(event: &Event, shift: u64) -> Event {
+    let sequence = shift + event.sequence;
     Event { id: Event::id_of(&event.stream, sequence), sequence, ..event.clone() }
 }
 
@@ -58,8 +63,8 @@ fn renumbered(event: &Event, first: u64) -> Event {
 #[derive(Debug)]
 pub struct SharedEvents {
     shared: Arc<Mutex<Shared>>,
-    /// Number of the first event of this life, once there is one.
-    first: Option<u64>,
+    /// What is added to the numbers of this life, once there is an event.
+    shift: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -71,7 +76,7 @@ struct Shared {
 
 impl Clone for SharedEvents {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), first: None }
+        Self { shared: Arc::clone(&self.shared), shift: None }
     }
 }
 
@@ -79,19 +84,19 @@ impl SharedEvents {
     /// Creates the file.
     pub fn create(path: &Path) -> Result<Self, SinkError> {
         let shared = Shared { events: JsonlEvents::create(path)?, next: HashMap::new() };
-        Ok(Self { shared: Arc::new(Mutex::new(shared)), first: None })
+        Ok(Self { shared: Arc::new(Mutex::new(shared)), shift: None })
     }
 }
 
 impl Recorder for SharedEvents {
     fn record(&mut self, item: &Analyzed) -> Result<(), SinkError> {
-        let Some(last) = item.events.last() else { return Ok(()) };
+        let (Some(first), Some(last)) = (item.events.first(), item.events.last()) else { return Ok(()) };
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let Shared { events, next } = &mut *shared;
         let next = next.entry(last.stream.clone()).or_default();
-        let first = *self.first.get_or_insert(*next);
-        *next = first + last.sequence + 1;
-        events.write(&item.events, first)
+        let shift = *self.shift.get_or_insert(next.saturating_sub(first.sequence));
+        *next = shift + last.sequence + 1;
+        events.write(&item.events, shift)
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
@@ -146,6 +151,9 @@ mod tests {
         fs::write(&path, torn).unwrap();
         JsonlEvents::resume(&path).unwrap().record(&told(0)).unwrap();
         assert_eq!(ids(&path), ["gate/0", "gate/1", "gate/2", "gate/3", "gate/4"]);
+        // A log numbers on, perhaps with events between that are in no file.
+        JsonlEvents::resume(&path).unwrap().record(&told(7)).unwrap();
+        assert_eq!(ids(&path).last().map(String::as_str), Some("gate/7"));
 
         let path = dir.path().join("all.jsonl");
         let shared = SharedEvents::create(&path).unwrap();

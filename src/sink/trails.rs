@@ -106,6 +106,7 @@ mod tests {
             detection: None,
             first_seen: MediaTime(0),
             last_seen: MediaTime(0),
+            reidentified_from: None,
             shown: true,
         }
     }

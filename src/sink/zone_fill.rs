@@ -66,7 +66,7 @@ mod tests {
 
     fn covered(corners: &[(f32, f32)]) -> Vec<String> {
         let polygon = corners.iter().map(|&(x_norm, y_norm)| ZonePoint { x_norm, y_norm }).collect();
-        let zone = ZonePlan { name: "zone".into(), polygon };
+        let zone = ZonePlan::new("zone", polygon);
         let mut canvas = vec![0; 10 * 8 * 3];
         ZoneFill::new(&zone, [255; 3], &Placement::fit(SIZE, SIZE)).blend(&mut canvas);
         let mark = |pixel: &[u8]| if pixel.iter().all(|&byte| byte > 0) { '#' } else { '.' };
@@ -94,12 +94,8 @@ mod tests {
 
     #[test]
     fn tints_and_never_overflows() {
-        let zone = ZonePlan {
-            name: "all".into(),
-            polygon: [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
-                .map(|(x_norm, y_norm)| ZonePoint { x_norm, y_norm })
-                .into(),
-        };
+        let corners = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)];
+        let zone = ZonePlan::new("all", corners.map(|(x_norm, y_norm)| ZonePoint { x_norm, y_norm }).into());
         let fill = ZoneFill::new(&zone, [255, 0, 128], &Placement::fit(SIZE, SIZE));
         let mut white = vec![255; 240];
         fill.blend(&mut white);

@@ -89,6 +89,7 @@ mod tests {
             detection: Some(0),
             first_seen: at(0),
             last_seen: at(0),
+            reidentified_from: None,
             shown: true,
         }
     }

@@ -53,6 +53,10 @@ impl EyelineTracker {
                 Some(lost) => self.merge(lost, t, out),
                 None => {
                     self.tracks[t].phase = Phase::Seen;
+                    let (calibration, least) = (&self.calibration, self.settings.refind_evidence);
+                    let evidence = |cosine| calibration.evidence(cosine);
+                    let known = self.ended.recognize(&self.tracks[t], evidence, least);
+                    self.tracks[t].record.reidentified_from = known;
                 }
             }
         }
@@ -99,7 +103,8 @@ impl EyelineTracker {
 
     /// Moves tracks that were not seen on towards their end.
     pub(super) fn retire_tracks(&mut self, out: &mut Vec<Track>) {
-        let (clock, s) = (&self.clock, &self.settings);
+        let (clock, s, ended) = (&self.clock, &self.settings, &mut self.ended);
+        let remembered = clock.frames(s.max_remembered);
         self.tracks.retain_mut(|track| {
             if track.detection.is_some() {
                 return true;
@@ -116,9 +121,13 @@ impl EyelineTracker {
             let gone = track.phase == Phase::Absent && clock.is_past(track.last_seen, wait);
             if gone {
                 out.extend(track.record.report_removed());
+                if remembered > 0.0 {
+                    ended.remember(track, clock.now());
+                }
             }
             !gone
         });
+        ended.forget(clock.now() - remembered, s.max_absent_tracks);
         self.forget_oldest(out);
     }
 

@@ -33,6 +33,7 @@ mod bytetrack;
 mod camera_motion;
 mod clock;
 mod cost;
+mod ended;
 mod gallery;
 mod input;
 pub mod kalman;
@@ -69,6 +70,11 @@ pub struct TrackId(pub u64);
 pub struct TrackIds(Arc<AtomicU64>);
 
 impl TrackIds {
+    /// Ids from `first`, at least 1: an earlier run may have told of those before.
+    pub fn starting_at(first: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(first.max(1) - 1)))
+    }
+
     /// The next unused id.
     pub fn next_id(&self) -> TrackId {
         TrackId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
@@ -107,6 +113,8 @@ pub struct Track {
     pub first_seen: MediaTime,
     /// When its last detection was seen.
     pub last_seen: MediaTime,
+    /// The ended track whose object this looks like; see `track.max_remembered`.
+    pub reidentified_from: Option<TrackId>,
     /// Whether the box is worth drawing and writing: seen in this frame, or lost so recently that the prediction holds.
     pub shown: bool,
 }

@@ -18,6 +18,8 @@ pub(super) struct Record {
     pub last_seen: MediaTime,
     /// Box of the last detection.
     pub last_bbox: BBox,
+    /// The ended track it was recognized as.
+    pub reidentified_from: Option<TrackId>,
 }
 
 impl Record {
@@ -26,7 +28,16 @@ impl Record {
         let mut votes = [(candidate.class, 0.0); MAX_CLASSES];
         votes[0].1 = candidate.score;
         let Candidate { score, bbox, .. } = *candidate;
-        Self { id: None, votes, class: candidate.class, score, first_seen: at, last_seen: at, last_bbox: bbox }
+        Self {
+            id: None,
+            votes,
+            class: candidate.class,
+            score,
+            first_seen: at,
+            last_seen: at,
+            last_bbox: bbox,
+            reidentified_from: None,
+        }
     }
 
     /// Takes in another detection.
@@ -70,16 +81,19 @@ impl Record {
         self.id.get_or_insert_with(|| ids.next_id());
     }
 
-    #[cfg(test)]
-    const fn id(&self) -> Option<TrackId> {
+    /// Its id, once it has one.
+    pub const fn id(&self) -> Option<TrackId> {
         self.id
     }
 
     /// The track as reported; `None` while it has no id.
     pub fn report(&self, view: View) -> Option<Track> {
         let View { state, bbox, detection, shown } = view;
-        let Self { score, first_seen, last_seen, .. } = *self;
-        self.id.map(|id| Track { id, state, bbox, class: self.class(), score, detection, first_seen, last_seen, shown })
+        let Self { score, first_seen, last_seen, reidentified_from, .. } = *self;
+        let class = self.class();
+        let track =
+            |id| Track { id, state, bbox, class, score, detection, first_seen, last_seen, reidentified_from, shown };
+        self.id.map(track)
     }
 
     /// The last report of a track.

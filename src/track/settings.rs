@@ -281,6 +281,9 @@ settings! {
     max_absent: seconds = 1_800, 0.0, 86_400.0;
     /// Most absent tracks remembered at one time.
     max_absent_tracks: limit = 200, 0.0, 100_000.0;
+    /// How long after its end an object is recognized when it comes back: it gets a new id then, and `track.started` names
+    /// the old one as `reidentified_from`. Needs an embedder.
+    max_remembered: seconds = 0, 0.0, 86_400.0;
     /// Refinement: longest gap across which two tracks are linked.
     refine_link_gap: seconds = 1_000, 0.0, 600.0;
     /// Refinement: greatest distance between where two linked tracks should meet, box heights.

@@ -10,6 +10,7 @@ use super::{
     camera_motion::Warp,
     clock::FrameClock,
     cost::CostBuffer,
+    ended::EndedTracks,
     input::{Candidate, collect_usable},
     motion::MotionNoise,
     record::{Farewell, View, sort_by_id},
@@ -39,6 +40,7 @@ pub(super) struct EyelineTracker {
     pub(super) round: Round,
     pub(super) cost: CostBuffer,
     pub(super) assigner: Assigner,
+    pub(super) ended: EndedTracks,
     farewell: Farewell,
 }
 
@@ -61,6 +63,7 @@ impl EyelineTracker {
             round: Round::default(),
             cost: CostBuffer::default(),
             assigner: Assigner::default(),
+            ended: EndedTracks::default(),
             farewell: Farewell::default(),
         }
     }

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test program uses its part of this")]
 
 use eyeline::{
+    analyze::AnalysisSettings,
     config::plan::{CameraPlan, LivePlan, Secret, StreamPlan, Transport, Trust},
     detect::{ClassId, Detection, scripted::ScriptedDetector},
     frame::{ImageSize, StreamId},
@@ -411,6 +412,7 @@ impl Watch {
                 track::build(&TrackSettings::default(), info.fps.unwrap_or(10.0), ids.clone())
             }),
             camera: None,
+            analyze: Box::new(AnalysisSettings::of),
             records: Box::new(move |stream, _| {
                 // Streams that a test adds share the last report.
                 let report = kept.get(stream.index()).or(kept.last()).expect("at least one");

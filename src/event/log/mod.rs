@@ -38,6 +38,9 @@ const QUEUE: usize = 1024;
 /// Longest wait of one `append` for room in the queue. Once it was in vain, later ones do not wait until the disk is back.
 const APPEND_PATIENCE: Duration = Duration::from_millis(250);
 
+/// Longest wait of a stream that begins anew for what was told of it before: a few transactions.
+const RESUME_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How a log is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogSettings {
@@ -96,6 +99,15 @@ pub struct LogFigures {
     pub missed: BTreeMap<String, u64>,
     /// Bytes on the disk.
     pub bytes: u64,
+}
+
+/// Where a stream goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resumed {
+    /// Sequence number of its next event.
+    pub next_sequence: u64,
+    /// Everything counted so far.
+    pub totals: Totals,
 }
 
 /// A log open for writing. Clones are the same log; the last one dropped writes what is queued and closes it.
@@ -263,9 +275,20 @@ impl EventLog {
         self.0.found.values().map(|state| state.next_track).max().unwrap_or(0).max(1)
     }
 
-    /// What was counted in a stream when the log was opened.
-    pub fn totals(&self, stream: &str) -> Totals {
-        self.0.found.get(stream).map(|state| state.totals.clone()).unwrap_or_default()
+    /// Where a stream goes on that begins, perhaps for the second time while the log is open. Waits a little for what is
+    /// still being written of it.
+    pub fn resume(&self, stream: &str) -> Resumed {
+        let found = self.0.found.get(stream).cloned().unwrap_or_default();
+        let next_sequence = self.next_sequence(stream);
+        if next_sequence == found.next_sequence {
+            return Resumed { next_sequence, totals: found.totals };
+        }
+        self.flush(RESUME_PATIENCE);
+        let totals = self.0.reader.totals(stream).unwrap_or_else(|error| {
+            tracing::warn!(%error, stream, "counting goes on from where it stood at the start");
+            found.totals
+        });
+        Resumed { next_sequence, totals }
     }
 
     /// What became of the events so far.

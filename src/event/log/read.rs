@@ -2,7 +2,7 @@
 //! another.
 
 use super::{LogError, lock_of, schema, store};
-use crate::event::{Event, Timestamp, What};
+use crate::event::{Event, Timestamp, What, state::Totals};
 use rusqlite::{Connection, OptionalExtension, ToSql};
 use std::{
     path::{Path, PathBuf},
@@ -157,6 +157,27 @@ impl LogReader {
         })
     }
 
+    /// The newest `count` events that `filter` is about, oldest of them first.
+    pub fn newest(&self, filter: &Filter, count: usize) -> Result<Vec<Logged>, LogError> {
+        self.with(|connection| {
+            let (clauses, mut values) = clauses(connection, filter)?;
+            values.push(i64::try_from(count).unwrap_or(i64::MAX));
+            let last = values.len();
+            let sql = format!(
+                "SELECT position, body FROM events WHERE position > 0{clauses} ORDER BY position DESC LIMIT ?{last}"
+            );
+            let mut select = connection.prepare_cached(&sql)?;
+            let values: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
+            let mut rows = select.query(&*values)?;
+            let mut newest = Vec::new();
+            while let Some(row) = rows.next()? {
+                newest.extend(logged(row.get::<_, i64>(0)? as u64, row.get_ref(1)?.as_str()?));
+            }
+            newest.reverse();
+            Ok(newest)
+        })
+    }
+
     /// How often each kind happened in each stream, among the events that `filter` is about.
     pub fn counts(&self, filter: &Filter) -> Result<Vec<KindCount>, LogError> {
         self.with(|connection| {
@@ -177,6 +198,15 @@ impl LogReader {
             }
             counts.sort();
             Ok(counts)
+        })
+    }
+
+    /// What was counted in a stream so far.
+    pub fn totals(&self, stream: &str) -> Result<Totals, LogError> {
+        self.with(|connection| {
+            let mut id = connection.prepare_cached("SELECT id FROM streams WHERE name = ?1")?;
+            let id: Option<i64> = id.query_row([stream], |row| row.get(0)).optional()?;
+            id.map_or_else(|| Ok(Totals::default()), |id| store::totals(connection, id))
         })
     }
 

@@ -139,7 +139,8 @@ fn open_tracks(connection: &Connection, stream: i64) -> rusqlite::Result<BTreeMa
     Ok(open)
 }
 
-fn totals(connection: &Connection, stream: i64) -> rusqlite::Result<Totals> {
+/// What was counted in a stream so far.
+pub(super) fn totals(connection: &Connection, stream: i64) -> rusqlite::Result<Totals> {
     let mut totals = Totals::default();
     let mut lines = connection.prepare("SELECT line, class, direction, total FROM line_totals WHERE stream = ?1")?;
     let mut rows = lines.query([stream])?;

@@ -69,7 +69,7 @@ fn cursors_sequences_tracks_and_totals_go_on_after_a_restart() {
     }
     let log = open(&folder);
     assert_eq!((log.cursor("broker"), log.cursor("other")), (3, 0));
-    assert_eq!(log.totals("gate").lines[&("kerb".into(), "person".into(), Direction::Out)], 1);
+    assert_eq!(log.resume("gate").totals.lines[&("kerb".into(), "person".into(), Direction::Out)], 1);
     assert_eq!((log.next_track("gate"), log.next_track("yard"), log.next_track_of_all()), (8, 1, 8));
     // Five tracks were open when it was closed; a program that closes in order ends them itself.
     let after: Vec<_> = log.read_after(6, 100).expect("reads").into_iter().map(|l| l.event).collect();
@@ -260,4 +260,34 @@ fn a_reader_tells_how_far_each_sink_has_come() {
     let place = |sink: &str, position, waiting| SinkPlace { sink: sink.into(), position, missed: 0, waiting };
     let reader = LogReader::open(&settings(&folder).path).expect("opens");
     assert_eq!(reader.sinks().expect("reads"), [place("ahead", 4, 1), place("late", 0, 5)]);
+}
+
+#[test]
+fn a_stream_that_begins_again_goes_on_from_what_was_told_meanwhile() {
+    let folder = folder();
+    let log = open(&folder);
+    assert_eq!(log.resume("gate"), Resumed::default());
+    let crossed = |total| What::LineCrossed { seen: seen(1), line: "kerb".into(), direction: Direction::In, total };
+    log.append(&[event("gate", 0, crossed(1)), event("gate", 1, crossed(2))]);
+    let resumed = log.resume("gate");
+    assert_eq!(resumed.next_sequence, 2);
+    assert_eq!(resumed.totals.lines[&("kerb".into(), "person".into(), Direction::In)], 2);
+    assert_eq!(log.resume("yard"), Resumed::default());
+}
+
+#[test]
+fn the_newest_come_oldest_first_and_through_the_filter() {
+    let folder = folder();
+    let log = open(&folder);
+    log.append(
+        &(0..10).map(|n| event(if n % 2 == 0 { "gate" } else { "yard" }, n / 2, started(n))).collect::<Vec<_>>(),
+    );
+    assert!(log.flush(LONG));
+    let ids = |filter: &Filter, count| -> Vec<String> {
+        log.reader().newest(filter, count).expect("reads").into_iter().map(|logged| logged.event.id).collect()
+    };
+    assert_eq!(ids(&Filter::default(), 3), ["yard/3", "gate/4", "yard/4"]);
+    let gate = Filter { stream: Some("gate".into()), ..Filter::default() };
+    assert_eq!(ids(&gate, 2), ["gate/3", "gate/4"]);
+    assert_eq!((ids(&gate, 100).len(), ids(&gate, 0).len()), (5, 0));
 }

@@ -2,7 +2,8 @@
 //!
 //! The limits were chosen on one video under seven lights (figures: `models/README.md`). `auto` leaves an over-exposed
 //! picture as it is (what is white holds nothing to bring back), balances colours by half (a detector knows coloured light,
-//! the embedder is served too) and never equalizes locally (CLAHE): stretching reaches what was asked for without it.
+//! the embedder is served too). It never equalizes locally: always on, CLAHE costs daylight 0.011 AP and gives less than
+//! stretch and gamma in every light measured but over-exposure, where it gains 0.008.
 
 use super::{Correction, LightSettings, LightStats, table::Curves};
 

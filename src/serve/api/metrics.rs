@@ -203,6 +203,7 @@ mod tests {
             last_fault: None,
             uptime_seconds: 12.5,
             zones: Vec::new(),
+            lines: Vec::new(),
             classes: Vec::new(),
             min_score: 0.1,
         }
