@@ -46,6 +46,8 @@ const BITS: usize = 20;
 const MAX_AGE_MILLIS: f64 = 250.0;
 /// Streams are served within this share of the same rate.
 const MAX_UNEVENNESS: f64 = 0.10;
+/// From one picture of the camera to the next.
+const INTERVAL_NANOS: i64 = 100_000_000;
 /// What is measured of the first seconds is thrown away: networks warm up, players start.
 const WARM_UP: Duration = Duration::from_secs(3);
 
@@ -268,11 +270,12 @@ fn be_a_camera(port: &str) -> anyhow::Result<()> {
     factory.set_shared(true);
     factory.set_latency(0);
     factory.connect_media_configure(|_, media| {
+        let bin = media.element().downcast::<gst::Bin>().ok();
+        let pad_of = |element: &str, pad: &str| bin.as_ref().and_then(|bin| bin.by_name(element)?.static_pad(pad));
+        let (Some(pad), Some(coded)) = (pad_of("stamp", "src"), pad_of("pay0", "sink")) else { return };
         // Sent as soon as it is coded, as cameras do: else the server holds every picture back for the interval of one, which is
         // the latency that videotestsrc tells of itself.
-        media.set_rate_control(false);
-        let bin = media.element().downcast::<gst::Bin>().ok();
-        let Some(pad) = bin.and_then(|bin| bin.by_name("stamp")?.static_pad("src")) else { return };
+        coded.set_offset(-INTERVAL_NANOS);
         pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
             if let Some(buffer) = info.buffer_mut()
                 && let Ok(mut pixels) = buffer.make_mut().map_writable()
