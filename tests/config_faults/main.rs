@@ -133,7 +133,7 @@ fn each_fault_says_where_what_and_what_to_do() {
         ("detect: {classes: [cat, cat]}", r#"3:25: detect.classes[1]: "cat" is already classes[0]"#),
         (
             "detect: {model: yolov3tiny}",
-            r#"3:10: detect.model: "yolov3tiny", expected the detector yolov3-tiny, yolox-nano, yolox-tiny, yolox-s, nanodet-m, nanodet-m-320, ssd-mobilenet-v1 or a model file; did you mean yolov3-tiny?"#,
+            r#"3:10: detect.model: "yolov3tiny", expected the detector yolov3-tiny, yolox-nano, yolox-tiny, yolox-s, nanodet-m, nanodet-m-320, ssd-mobilenet-v1, ssdlite-mobilenet-v2 or a model file; did you mean yolov3-tiny?"#,
         ),
         (
             "embed: {model: yolov3-tiny}",
@@ -184,7 +184,7 @@ fn faults_of_streams_and_zones() {
         (
             "streams: [5]".into(),
             vec![
-                "2:11: streams[0]: 5, expected a mapping with name, file, url, repeat, live, enabled, max_fps, priority, active, classes, min_score, camera, zones, regions, crop_to_regions, light",
+                "2:11: streams[0]: 5, expected a mapping with name, file, url, repeat, live, enabled, max_fps, priority, active, classes, min_score, camera, zones, lines, ground, regions, crop_to_regions, light",
             ],
         ),
         (
@@ -294,7 +294,7 @@ detect:
 
 #[test]
 fn files_that_are_no_pipeline_at_all() {
-    let mapping = "version, streams, preprocess, detect, embed, track, output, sinks, api, runtime";
+    let mapping = "version, streams, preprocess, detect, embed, track, events, output, media, sinks, api, runtime";
     let cases = [
         ("", format!("1:1: no value, expected a mapping with {mapping}")),
         ("just text", format!("1:1: \"just text\", expected a mapping with {mapping}")),
