@@ -163,6 +163,7 @@ fn check(events: &[Event], runs: usize) {
         }
     }
     assert!(!is_begun && open.is_empty());
-    assert_eq!(begun, runs);
+    // A run that was killed while it ended what the one before had left open never told its own beginning.
+    assert!((2..=runs).contains(&begun), "{begun} beginnings in {runs} runs");
     assert!(!ended.is_empty());
 }
