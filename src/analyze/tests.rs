@@ -62,7 +62,7 @@ fn with_places() -> AnalysisSettings {
     AnalysisSettings { areas: vec![area], lines: vec![line], rules, ..settings() }
 }
 
-fn area(name: &str, corners: Vec<[f32; 2]>) -> AreaRule {
+fn area(name: &str, corners: Vec<[f64; 2]>) -> AreaRule {
     AreaRule { name: name.into(), corners, dwell: None, max_occupancy: None, heading: None, kept: None }
 }
 

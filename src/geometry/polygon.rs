@@ -99,5 +99,12 @@ mod tests {
             let corners: Vec<_> = radii.iter().enumerate().map(corner).collect();
             prop_assert_eq!(polygon_fault(&corners), None);
         }
+
+        #[test]
+        fn a_point_is_in_one_half_of_a_split_rectangle(x in 0.0f64..1.0, y in 0.0f64..1.0, split in 0.01f64..0.99) {
+            let left = [[0.0, 0.0], [split, 0.0], [split, 1.0], [0.0, 1.0]];
+            let right = [[split, 0.0], [1.0, 0.0], [1.0, 1.0], [split, 1.0]];
+            prop_assert!(is_inside([x, y], &left) != is_inside([x, y], &right));
+        }
     }
 }
