@@ -12,7 +12,7 @@ use eyeline::{
         runtime::Network,
     },
 };
-use std::{env, error::Error, fs, time::Instant};
+use std::{env, error::Error, fs, path::Path, time::Instant};
 use tch::{Device, Kind, Tensor};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let side = rest.first().map(|side| side.parse::<u32>()).transpose()?;
     let size = side.map(|side| ImageSize { width: side, height: side });
-    let file = OnnxFile::parse(&fs::read(model)?)?;
+    let file = OnnxFile::parse_at(&fs::read(model)?, Path::new(model))?;
     let network = OnnxNetwork::build(&file, &BuildOptions { size, ..BuildOptions::default() })?;
     let size = network.input_size();
     let shape = [1, network.input_channels(), i64::from(size.height), i64::from(size.width)];

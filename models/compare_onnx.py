@@ -5,7 +5,8 @@
     /tmp/venv/bin/python models/compare_onnx.py target/release/examples/onnx_outputs FILE.onnx ...
 
 Prints for each output the largest difference, relative to the largest value of its kind: of the whole output, and of a row or
-a column by itself, whichever are fewer, so that pixels of boxes do not hide scores. Where the batch or the size is free, it is 1
+a column by itself, whichever are fewer, so that pixels of boxes do not hide scores. Lists of detections are compared as sets
+too, because equal scores may be ranked either way: how many rows of ONNX Runtime's list are in ours to a thousandth. Where the batch or the size is free, it is 1
 and 640. Inputs that ask for the picture's size are told that of the input.
 """
 
@@ -58,6 +59,22 @@ def difference(a, b):
     return float((np.abs(a - b) / scale).max())
 
 
+def rows(outputs):
+    """The outputs as one table of detections, where they are lists of them."""
+    columns = [o.reshape(-1, o.shape[-1]) if o.ndim >= 2 and o.shape[-1] in (4, 6) else o.reshape(-1, 1) for o in outputs]
+    count = len(columns[0])
+    return np.concatenate(columns, 1) if 0 < count <= 1000 and all(len(c) == count for c in columns) else None
+
+
+def found(got, expected):
+    a, b = rows(got), rows(expected)
+    if a is None or b is None or a.shape[1] != b.shape[1] or b.shape[1] < 6:
+        return []
+    scale = np.maximum(np.abs(b).max(axis=0), 1e-6)
+    nearest = (np.abs(b[:, None] - a[None]) / scale).max(axis=2).min(axis=1)
+    return [f"as sets {int((nearest < 1e-3).sum())} of {len(b)} rows"]
+
+
 def compare(program, model):
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     fed, side = feed(session)
@@ -74,7 +91,7 @@ def compare(program, model):
             lines.append(f"{info.name}: {a.shape}, expected {b.shape}")
             continue
         lines.append(f"{info.name} {b.shape}: {difference(a.reshape(b.shape), b):.1e}")
-    return lines
+    return lines + found(got, [b.astype(np.float32) for b in expected])
 
 
 def main():

@@ -171,6 +171,8 @@ pub enum Priors {
     File,
     /// Generated as TensorFlow does for SSD with MobileNet.
     Tensorflow,
+    /// An output of the graph: (2, 4 · priors) as Caffe has them, (priors, 8) as Keras does, or (priors, 4).
+    Graph,
 }
 
 /// What a class's score is before it is a probability.

@@ -2,19 +2,20 @@
 //! leave a choice the values for a grey picture. Pure.
 
 mod fastestdet;
+mod ssd;
 
 use super::heads::{
     Head, Order, Output, Scores, cells,
     end_to_end::{EndToEndForm, EndToEndHead},
     nanodet::{NanodetForm, NanodetHead},
-    ssd::{Offsets, Prior, SsdHead, SsdScores, VARIANCES, tensorflow_priors},
+    ssd::Prior,
     torchvision::TorchvisionHead,
     yolov5::{V5_ANCHORS, Yolov5Form, Yolov5Head, anchors},
     yolov8::{DFL_BINS, Yolov8Form, Yolov8Head},
     yolox::{YoloxForm, YoloxHead},
 };
 use crate::{
-    config::zoo::{Colours, Fit, HeadSpec, InputSpec, OffsetOrder, Priors, ScoreKind},
+    config::zoo::{Colours, Fit, HeadSpec, InputSpec},
     frame::ImageSize,
 };
 
@@ -63,7 +64,7 @@ pub fn choose(facts: &Facts<'_>) -> Result<Choice, String> {
     type Try = fn(&Facts<'_>) -> Option<Choice>;
     let tries: [(&str, Try); 8] = [
         ("torchvision", torchvision),
-        ("ssd", ssd),
+        ("ssd", ssd::ssd),
         ("nanodet", nanodet),
         ("yolov5", yolov5),
         ("yolox", yolox),
@@ -170,45 +171,6 @@ fn torchvision(facts: &Facts<'_>) -> Option<Choice> {
     let what = if background { "label 0 is nothing" } else { "no label is nothing" };
     let reason = format!("lists of boxes, labels and scores, {what}");
     choice(TorchvisionHead { classes, background }, vec![boxes, labels, scores], reason)
-}
-
-fn ssd(facts: &Facts<'_>) -> Option<Choice> {
-    let (boxes, scores, count, classes) = facts.pair()?;
-    let spec = match facts.spec {
-        Some(HeadSpec::Ssd { priors, scores, offsets }) => Some((*priors, *scores, *offsets)),
-        _ => None,
-    };
-    let maps = |stride: u32| facts.input.width.div_ceil(stride) as usize;
-    let generated = || tensorflow_priors(&[16, 32, 64, 128, 256].map(maps).into_iter().chain([1]).collect::<Vec<_>>());
-    let is_given = facts.priors.is_some_and(|priors| priors.len() == count);
-    let (priors, whence) = match (facts.priors, spec) {
-        (Some(priors), None | Some((Priors::File, ..))) if is_given => (priors.to_vec(), "that came with the model"),
-        (None, None) | (_, Some((Priors::Tensorflow, ..))) => (generated(), "generated as TensorFlow does"),
-        _ => return None,
-    };
-    if priors.len() != count {
-        return None;
-    }
-    let kind = spec.map_or_else(
-        || if facts.are_probabilities(scores, 0, classes) { ScoreKind::Probability } else { ScoreKind::Softmax },
-        |(_, kind, _)| kind,
-    );
-    let head = SsdHead {
-        priors,
-        variances: VARIANCES,
-        offsets: match spec.map_or(OffsetOrder::Yxhw, |(.., offsets)| offsets) {
-            OffsetOrder::Yxhw => Offsets::YxHw,
-            OffsetOrder::Xywh => Offsets::XyWh,
-        },
-        scores: match kind {
-            ScoreKind::Probability => SsdScores::Independent(Scores::Probability),
-            ScoreKind::Sigmoid => SsdScores::Independent(Scores::Logit),
-            ScoreKind::Softmax => SsdScores::Softmax,
-        },
-        classes,
-        input: facts.input,
-    };
-    choice(head, vec![boxes, scores], format!("{count} boxes and scores for as many priors, {whence}"))
 }
 
 fn nanodet(facts: &Facts<'_>) -> Option<Choice> {
@@ -358,11 +320,12 @@ fn end_to_end(facts: &Facts<'_>) -> Option<Choice> {
     let (index, count, numbers) = facts.tables().find(|(_, count, _)| *count <= MOST_QUERIES)?;
     if numbers == 6 {
         let classes = facts.classes.unwrap_or(COCO_CLASSES);
-        return choice(
-            head(EndToEndForm::Rows, classes),
-            vec![index],
-            format!("{count} rows of corners, score, class"),
-        );
+        // Of hundreds of corners in pixels some are above 1.
+        let (form, what) = match facts.are_probabilities(index, 0, 4) {
+            true => (EndToEndForm::ShareRows, "centre and size as shares of the input"),
+            false => (EndToEndForm::Rows, "corners"),
+        };
+        return choice(head(form, classes), vec![index], format!("{count} rows of {what}, score, class"));
     }
     if numbers > 6 && facts.is_classes(numbers - 4) && facts.are_probabilities(index, 0, 4) {
         let scored = kind(facts.are_probabilities(index, 4, numbers));

@@ -90,7 +90,7 @@ fn onnx(model: &str, found: &Model, place: Placement) -> Result<(Box<dyn Network
         OnnxError::Torch(error) => torch_error(model, error),
         error => InferError::Model { model: model.to_owned(), problem: format!("{path}: {error}") },
     };
-    let file = OnnxFile::parse(&found.file.bytes).map_err(on_onnx)?;
+    let file = OnnxFile::parse_at(&found.file.bytes, &found.file.path).map_err(on_onnx)?;
     let is_free = file.inputs().first().is_none_or(|input| input.dims.iter().skip(1).any(Option::is_none));
     let size = is_free.then(|| found.input().map_or(PERSON, |input| input.size()));
     let options = BuildOptions { place, size, usual_batch: USUAL_CROPS };

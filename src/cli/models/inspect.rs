@@ -82,7 +82,7 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
 
 fn describe_onnx(path: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let file = ModelFile::read(path).map_err(|problem| anyhow!(problem))?;
-    let onnx = OnnxFile::parse(&file.bytes).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    let onnx = OnnxFile::parse_at(&file.bytes, path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
     writeln!(out, "{}: ONNX, opset {}, from {:?}", path.display(), onnx.opset(), onnx.producer())?;
     writeln!(out, "  sha256    {}", file.sha256)?;
     for (what, values) in [("input", onnx.inputs()), ("output", onnx.outputs())] {

@@ -25,6 +25,8 @@ pub struct EndToEndHead {
 pub enum EndToEndForm {
     /// One output (boxes, 6): corners in pixels, score, class (YOLOv10, YOLO26).
     Rows,
+    /// One output (queries, 6): centre, width, height as shares of the input, score, class (RT-DETR from Ultralytics since 8.4).
+    ShareRows,
     /// Two outputs (queries, classes) and (queries, 4): centre, width, height as shares of the input (RT-DETR, RF-DETR).
     Queries(Scores),
     /// The same in one output (queries, 4 + classes), boxes first (RT-DETR from Ultralytics).
@@ -37,9 +39,12 @@ impl EndToEndHead {
         if raw < scores.floor(wanted.min_score) {
             return;
         }
+        push(self.bbox_from_shares(shares), class, scores.probability(raw), wanted, out);
+    }
+
+    fn bbox_from_shares(&self, shares: &[f32]) -> BBox {
         let (width, height) = (self.input.width as f32, self.input.height as f32);
-        let bbox = BBox::from_cxcywh(shares[0] * width, shares[1] * height, shares[2] * width, shares[3] * height);
-        push(bbox, class, scores.probability(raw), wanted, out);
+        BBox::from_cxcywh(shares[0] * width, shares[1] * height, shares[2] * width, shares[3] * height)
     }
 }
 
@@ -57,7 +62,7 @@ impl Head for EndToEndHead {
     fn expected(&self) -> String {
         let classes = self.classes;
         match self.form {
-            EndToEndForm::Rows => "(boxes, 6)".into(),
+            EndToEndForm::Rows | EndToEndForm::ShareRows => "(boxes, 6)".into(),
             EndToEndForm::Queries(_) => format!("(queries, {classes}), (queries, 4)"),
             EndToEndForm::JoinedQueries(_) => format!("(queries, 4 + {classes})"),
         }
@@ -65,7 +70,7 @@ impl Head for EndToEndHead {
 
     fn fits(&self, shapes: &[&[usize]]) -> bool {
         match (self.form, shapes) {
-            (EndToEndForm::Rows, [[_, numbers]]) => *numbers == 6,
+            (EndToEndForm::Rows | EndToEndForm::ShareRows, [[_, numbers]]) => *numbers == 6,
             (EndToEndForm::Queries(_), [[scores, classes], [boxes, 4]]) => scores == boxes && *classes == self.classes,
             (EndToEndForm::JoinedQueries(_), [[_, numbers]]) => *numbers == 4 + self.classes,
             _ => false,
@@ -82,10 +87,14 @@ impl Head for EndToEndHead {
 
     fn decode(&self, outputs: &[Output<'_>], wanted: &Wanted, out: &mut Vec<Detection>) {
         match self.form {
-            EndToEndForm::Rows => {
+            EndToEndForm::Rows | EndToEndForm::ShareRows => {
                 for row in outputs[0].rows(6) {
                     if let Some(class) = class_of(row[5], self.classes).filter(|class| wanted.classes.contains(class)) {
-                        push(BBox::new(row[0], row[1], row[2], row[3]), class, row[4], wanted, out);
+                        let bbox = match self.form {
+                            EndToEndForm::ShareRows => self.bbox_from_shares(row),
+                            _ => BBox::new(row[0], row[1], row[2], row[3]),
+                        };
+                        push(bbox, class, row[4], wanted, out);
                     }
                 }
             }
@@ -142,6 +151,8 @@ mod tests {
         let logits = [-9.0, 9.0, 0.0];
         let scores = EndToEndForm::Queries(Scores::Logit);
         assert_eq!(read(scores, &[(&[1, 3], &logits), (&[1, 4], &shares)]), expected);
+        let row = [0.5, 0.5, 0.1, 0.2, 0.5, 2.0];
+        assert_eq!(read(EndToEndForm::ShareRows, &[(&[1, 6], &row)]), expected);
         let joined = [&shares[..], &[0.1, 0.9, 0.5]].concat();
         assert_eq!(read(EndToEndForm::JoinedQueries(Scores::Probability), &[(&[1, 7], &joined)]), expected);
     }
@@ -149,6 +160,7 @@ mod tests {
     #[test]
     fn any_outputs_give_sound_boxes() {
         hammer(&head(EndToEndForm::Rows), &[&[3, 6]]);
+        hammer(&head(EndToEndForm::ShareRows), &[&[3, 6]]);
         hammer(&head(EndToEndForm::Queries(Scores::Logit)), &[&[3, 3], &[3, 4]]);
         hammer(&head(EndToEndForm::JoinedQueries(Scores::Probability)), &[&[3, 7]]);
     }

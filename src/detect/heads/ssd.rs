@@ -100,8 +100,12 @@ impl Head for SsdHead {
 
     fn fits(&self, shapes: &[&[usize]]) -> bool {
         let priors = self.priors.len();
-        matches!(shapes, [[boxes, 4], [scores, classes]]
-            if *boxes == priors && *scores == priors && *classes == self.classes)
+        // Caffe's networks give both flat.
+        let holds = |shape: &[usize], numbers| {
+            matches!(*shape, [boxes, n] if boxes == priors && n == numbers)
+                || matches!(*shape, [all] if all == priors * numbers)
+        };
+        matches!(shapes, [boxes, scores] if holds(boxes, 4) && holds(scores, self.classes))
     }
 
     fn classes(&self) -> usize {

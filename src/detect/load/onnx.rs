@@ -17,7 +17,7 @@ pub(super) fn load(plan: &DetectPlan, model: &Model, device: Device) -> Result<L
         OnnxError::Torch(error) => torch_error(&plan.model, error),
         error => fail(error.to_string()),
     };
-    let file = OnnxFile::parse(&model.file.bytes).map_err(on_onnx)?;
+    let file = OnnxFile::parse_at(&model.file.bytes, &model.file.path).map_err(on_onnx)?;
     let mut decisions = Vec::new();
     let size = input_size(plan, model, &file, &mut decisions);
     let options = BuildOptions { place: device.into(), size, usual_batch: 1 };

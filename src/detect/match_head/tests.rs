@@ -48,7 +48,7 @@ fn chosen(shapes: &[(&[usize], Fill)], classes: Option<usize>, spec: Option<&Hea
 fn shapes_tell_the_family() {
     use Fill::*;
     type Case<'a> = (&'a [(&'a [usize], Fill)], Option<usize>, &'a str);
-    let cases: [Case<'_>; 20] = [
+    let cases: [Case<'_>; 21] = [
         (&[(&[4, 4, 85], Shares)], None, "fastestdet [0] 80"),
         (&[(&[3 * CELLS, 85], PixelsThenShares(4))], None, "yolov5 [0] 80"),
         (&[(&[3 * CELLS, 7], PixelsThenShares(4))], Some(2), "yolov5 [0] 2"),
@@ -76,6 +76,7 @@ fn shapes_tell_the_family() {
             "nanodet [0, 1, 2, 3, 4, 5] 80",
         ),
         (&[(&[300, 6], PixelsThenShares(4))], None, "end_to_end [0] 80"),
+        (&[(&[300, 6], SharesThenLogits(5))], None, "end_to_end [0] 80"),
         (&[(&[300, 4], Shares), (&[300, 80], Logits)], None, "end_to_end [1, 0] 80"),
         // 84 numbers would also be the cells of this input.
         (&[(&[300, 44], Shares)], None, "end_to_end [0] 40"),

@@ -1,12 +1,15 @@
 //! What an ONNX file says, checked; runs nothing.
 
 use super::{
-    OnnxError, branches,
+    OnnxError, branches, external,
     proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto},
     value::{ElementKind, StoredTensor},
 };
 use prost::Message;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// An input or output of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +44,22 @@ const MIN_OPSET: i64 = 7;
 const MAX_INPUT_SIZE: i64 = 32_768;
 
 impl OnnxFile {
-    /// Reads a file's bytes.
+    /// Reads a file's bytes; all weights must be among them.
     pub fn parse(bytes: &[u8]) -> Result<Self, OnnxError> {
+        Self::from_bytes(bytes, None)
+    }
+
+    /// Reads a file's bytes and weights that lie beside its `path`.
+    pub fn parse_at(bytes: &[u8], path: &Path) -> Result<Self, OnnxError> {
+        Self::from_bytes(bytes, Some(path.parent().unwrap_or(Path::new(""))))
+    }
+
+    fn from_bytes(bytes: &[u8], folder: Option<&Path>) -> Result<Self, OnnxError> {
         let model = ModelProto::decode(bytes).map_err(|error| OnnxError::NotOnnx(error.to_string()))?;
         let mut graph = model.graph.ok_or_else(|| OnnxError::NotOnnx("it holds no graph".into()))?;
+        if let Some(folder) = folder {
+            external::take_in(&mut graph, folder)?;
+        }
         let opset = model.opset_import.iter().find(|set| is_default_domain(&set.domain)).map(|set| set.version);
         let opset =
             opset.ok_or_else(|| OnnxError::Malformed("it names no version of the standard operators".into()))?;

@@ -7,6 +7,7 @@
 
 mod attributes;
 mod branches;
+mod external;
 mod feed;
 mod file;
 mod focus;
@@ -39,9 +40,14 @@ pub enum OnnxError {
     /// ONNX, but its parts do not fit one another.
     #[error("not a sound ONNX file: {0}")]
     Malformed(String),
-    /// The weights were saved beside the file.
-    #[error("the data of {0} lie in another file; save the model as one file (save_as_external_data=False)")]
-    ExternalData(String),
+    /// The weights were saved beside the file and cannot be had.
+    #[error("the data of tensor {tensor:?} lie in another file: {problem}")]
+    ExternalData {
+        /// Its name.
+        tensor: String,
+        /// Which file, and what is wrong.
+        problem: String,
+    },
     /// An export from before 2018.
     #[error("exported with opset {got}, expected at least {least}; export it again with a newer one")]
     Opset {

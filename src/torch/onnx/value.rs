@@ -100,7 +100,8 @@ impl StoredTensor {
     pub(super) fn read(proto: TensorProto, what: &str) -> Result<Self, OnnxError> {
         let wrong = |problem: String| OnnxError::Malformed(format!("{what}: {problem}"));
         if proto.data_location != 0 || !proto.external_data.is_empty() {
-            return Err(OnnxError::ExternalData(what.to_owned()));
+            let problem = "open the model by its path, or save it as one file".into();
+            return Err(OnnxError::ExternalData { tensor: proto.name, problem });
         }
         let kind = ElementKind::from_onnx(i64::from(proto.data_type)).map_err(wrong)?;
         if proto.dims.len() > MAX_AXES {

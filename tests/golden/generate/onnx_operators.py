@@ -285,6 +285,9 @@ case("RoiAlign", [FEATURES, BOXES, ints(1, 1, 0, 0)], opset=16, output_height=3,
 case("RoiAlign", [FEATURES, BOXES, ints(0, 1, 1, 0)], opset=10, output_height=2, output_width=2, spatial_scale=0.5)
 
 
+case("ConstantOfShape", [ints()], value=numpy_helper.from_array(np.array([5], np.int64)))
+
+
 # --- graphs inside nodes; they read A and B from outside
 def graph(nodes, outputs, inputs=(), tensors=()):
     info = lambda name, kind, shape: helper.make_tensor_value_info(name, kind, shape)

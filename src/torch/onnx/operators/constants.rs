@@ -50,6 +50,8 @@ fn constant_of_shape(node: &Node<'_>) -> Result<Operation, String> {
     one(move |inputs| {
         let shape = shape.get(inputs)?;
         bounded(&shape)?;
+        // No sizes make one number.
+        let value = if shape.is_empty() { value.f_reshape([0i64; 0])? } else { value.shallow_clone() };
         Ok(value.f_expand(&shape[..], false)?.f_contiguous()?)
     })
 }
