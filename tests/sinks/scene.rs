@@ -130,8 +130,14 @@ impl Scene {
         assert!(missing.is_empty(), "{} lost: {missing:?}", missing.len());
     }
 
-    /// A server that is absent, appears, hangs, is killed, refuses the login, is stopped. `hang` where it can be told to.
+    /// A server that is absent, appears, hangs, is killed, refuses the login, is stopped.
     pub fn misfortunes(&mut self, server: &mut Server) {
+        self.misfortunes_heard(server, &|_| ());
+    }
+
+    /// The same with somebody who listens; `heard_all` waits until they have heard everything so far, before the server is
+    /// killed.
+    pub fn misfortunes_heard(&mut self, server: &mut Server, heard_all: &dyn Fn(&Self)) {
         self.append();
         self.wait_trouble();
         server.start(How::default());
@@ -143,6 +149,7 @@ impl Scene {
         self.append();
         server.go_on();
         self.wait_delivered();
+        heard_all(self);
 
         self.append();
         server.kill();
