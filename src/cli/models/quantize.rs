@@ -143,6 +143,6 @@ mod tests {
         assert_eq!(evenly((0..7).collect(), 7), [0, 1, 2, 3, 4, 5, 6]);
         assert_eq!(evenly((0..7).collect(), 2), [3, 6]);
         assert_eq!(evenly((0..127).collect::<Vec<_>>(), 64).len(), 64);
-        assert_eq!(evenly(Vec::<u8>::new(), 3), []);
+        assert!(evenly(Vec::<u8>::new(), 3).is_empty());
     }
 }
