@@ -109,9 +109,18 @@ impl<'f> Graph<'f> {
 
     /// Builds a node of the file with what is known of its inputs now.
     pub fn build(&self, node: &GraphNode, index: usize) -> Result<Operation, UnsupportedNode> {
+        self.with_known(node, index, operators::build)
+    }
+
+    fn with_known<T>(
+        &self,
+        node: &GraphNode,
+        index: usize,
+        run: impl FnOnce(&Node<'_>) -> Result<T, String>,
+    ) -> Result<T, UnsupportedNode> {
         let proto = &self.file.nodes[index];
         let known = node.inputs.iter().map(|input| self.constants.get(&(*input)?)).collect();
-        operators::build(&Node::new(proto, self.file.opset(), known)).map_err(|reason| UnsupportedNode {
+        run(&Node::new(proto, self.file.opset(), known)).map_err(|reason| UnsupportedNode {
             node: node_name(proto).to_owned(),
             operator: proto.op_type.clone(),
             reason,
@@ -129,6 +138,18 @@ impl<'f> Graph<'f> {
             }
         }
         if faults.is_empty() { Ok(operations) } else { Err(OnnxError::Unsupported(faults)) }
+    }
+
+    /// Names what cannot be run in branches that a picture may choose.
+    pub fn check_branches(&self) -> Result<(), OnnxError> {
+        let mut faults = Vec::new();
+        for node in self.nodes.iter().filter(|node| self.operator(node) == "If") {
+            let Action::Stored(index) = node.action else { continue };
+            if let Err(fault) = self.with_known(node, index, operators::check_branches) {
+                faults.push(fault);
+            }
+        }
+        if faults.is_empty() { Ok(()) } else { Err(OnnxError::Unsupported(faults)) }
     }
 
     /// How many nodes and outputs read each value.
@@ -170,7 +191,7 @@ impl<'f> Graph<'f> {
     }
 }
 
-fn node_name(proto: &super::proto::NodeProto) -> &str {
+pub(super) fn node_name(proto: &super::proto::NodeProto) -> &str {
     match proto.name.as_str() {
         "" => proto.output.first().map_or("", String::as_str),
         name => name,

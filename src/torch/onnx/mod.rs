@@ -1,11 +1,12 @@
 //! ONNX models on libtorch: our own graph runner, without Python and without TorchScript.
 //!
 //! `file` reads what a file says, `graph` makes values and nodes of it, `trace` runs it as written for one picture and for
-//! two and so learns every shape and which values follow the batch, `fold` takes out what is constant, `fuse` joins what
+//! two and so learns every shape and which values follow the batch, `branches` puts the branch that an If takes in its place, `fold` takes out what is constant, `fuse` joins what
 //! libtorch computes in one pass, `lower` makes steps of what is left (`step`), `network` runs them. `operators` holds what
 //! a node computes.
 
 mod attributes;
+mod branches;
 mod feed;
 mod file;
 mod focus;

@@ -1,7 +1,7 @@
 //! A network ready to run.
 
 use super::{
-    OnnxError, OnnxFile,
+    OnnxError, OnnxFile, branches,
     feed::Feed,
     fold, fuse,
     graph::{Graph, ValueId},
@@ -13,7 +13,7 @@ use crate::{
     frame::ImageSize,
     torch::runtime::{Network, Placement, TorchError},
 };
-use std::time::Instant;
+use std::{borrow::Cow, collections::BTreeMap, time::Instant};
 use tch::{Device, Kind, Tensor};
 
 /// What the file does not say.
@@ -70,6 +70,13 @@ pub(super) struct Output {
     pub form: Form,
 }
 
+/// What came of an attempt to build a network.
+enum Round {
+    Built(Box<OnnxNetwork>),
+    /// Branches that are taken whatever the picture, by the place of their If in the file.
+    Decided(BTreeMap<usize, bool>),
+}
+
 /// How an output's axes carry the batch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -92,12 +99,32 @@ impl OnnxNetwork {
     /// Builds the network, running it once as it is written for one picture and once for two.
     pub fn build(file: &OnnxFile, options: &BuildOptions) -> Result<Self, OnnxError> {
         let _no_grad = tch::no_grad_guard();
+        // Each round takes out the branches of one depth; the reader of files bounds that.
+        let mut file = Cow::Borrowed(file);
+        loop {
+            match Self::build_or_decide(&file, options)? {
+                Round::Built(network) => return Ok(*network),
+                Round::Decided(decided) => file = Cow::Owned(branches::inlined(&file, &decided)?),
+            }
+        }
+    }
+
+    fn build_or_decide(file: &OnnxFile, options: &BuildOptions) -> Result<Round, OnnxError> {
         let feed = Feed::of(file, options)?;
         let mut graph = Graph::read(file, Some(&feed.info.name), &feed.known)?;
         let mut operations = graph.build_all()?;
         fold::fold_constants(&mut graph, &mut operations)?;
+        let decided = branches::decided(&graph, None)?;
+        if !decided.is_empty() {
+            return Ok(Round::Decided(decided));
+        }
         let picture = feed.picture()?;
         let one = trace::run(&graph, &operations, picture.shallow_clone(), None)?;
+        let decided = branches::decided(&graph, Some(&one))?;
+        if !decided.is_empty() {
+            return Ok(Round::Decided(decided));
+        }
+        graph.check_branches()?;
         let other = picture.f_flip([1, 2, 3]).map_err(TorchError::from)?;
         let two = Tensor::f_cat(&[&other, &picture], 0).map_err(TorchError::from)?;
         let two = trace::run(&graph, &operations, two, Some(&one));
@@ -109,7 +136,7 @@ impl OnnxNetwork {
         fold::fold_shapes(&mut graph, &one, two.as_ref());
         fold::skip_identities(&mut graph, &one, two.as_ref());
         fuse::fuse(&mut graph, &one, options.place.precision)?;
-        Lowering { options, feed, one, forms, counted }.network(graph)
+        Ok(Round::Built(Box::new(Lowering { options, feed, one, forms, counted }.network(graph)?)))
     }
 
     /// Its outputs, in the order `forward` gives them.

@@ -90,7 +90,7 @@ fn copy(values: &Tensor) -> Result<Tensor, TorchError> {
 }
 
 /// Runs an operation whose inputs may lie partly on the processor: shapes always do.
-fn on_device(operation: &Operation, inputs: &Inputs<'_>, device: Device) -> Result<Vec<Tensor>, TorchError> {
+pub(super) fn on_device(operation: &Operation, inputs: &Inputs<'_>, device: Device) -> Result<Vec<Tensor>, TorchError> {
     let anywhere = inputs.0.iter().flatten().any(|input| input.device() == device);
     if !anywhere {
         return operation(inputs);
