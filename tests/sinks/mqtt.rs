@@ -2,7 +2,7 @@
 
 use super::{
     certs::Certs,
-    process::{How, PASSWORD, PATIENCE, Server},
+    process::{How, ONE_A_SECOND, PASSWORD, PATIENCE, Server},
     proxy::throttle,
     scene::{Scene, event, id_of},
 };
@@ -164,6 +164,18 @@ fn a_slow_wire_and_a_too_large_event_hold_nothing_up_for_good() {
     scene.wait_delivered();
     heard.wait_for(&scene);
     assert_eq!(scene.report().skipped, 1);
+}
+
+#[test]
+fn a_broker_that_takes_one_a_second_gets_everything_once() {
+    let mut server = Server::new(mosquitto);
+    server.start(How::default());
+    let heard = Heard::from(server.port);
+    let mut scene = Scene::slow(&sink(throttle(server.port, ONE_A_SECOND), ""), 50);
+    scene.trickle(|| {
+        heard.wait(|heard| heard.events().len() >= 8);
+        heard.events()
+    });
 }
 
 #[test]

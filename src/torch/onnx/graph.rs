@@ -4,7 +4,7 @@ use super::{
     OnnxError, OnnxFile, UnsupportedNode,
     operators::{self, ConvSpec, Node, Operation},
 };
-use crate::torch::Activation;
+use crate::torch::{Activation, quantized::Scale};
 use std::collections::{BTreeMap, HashMap};
 use tch::Tensor;
 
@@ -28,6 +28,21 @@ pub(super) enum Action {
     ToFloat,
     /// The network's precision.
     ToNetwork,
+    /// Bytes of this scale.
+    ToBytes(Scale),
+    /// A convolution over bytes.
+    ConvBytes(Box<ByteConvolution>),
+}
+
+/// A convolution over bytes.
+#[derive(Debug)]
+pub(super) struct ByteConvolution {
+    pub convolution: Convolution,
+    pub input: Scale,
+    /// Of bytes that come out; none where floats do.
+    pub output: Option<Scale>,
+    /// What it read before it read bytes; tells the shape.
+    pub seen: ValueId,
 }
 
 /// Weights and settings of a convolution, 32-bit floats on the host.
@@ -58,6 +73,8 @@ pub(super) struct Graph<'f> {
     pub input: ValueId,
     pub outputs: Vec<ValueId>,
     pub values: usize,
+    /// Names of the file's values, by number.
+    pub names: Vec<&'f str>,
 }
 
 impl<'f> Graph<'f> {
@@ -104,7 +121,9 @@ impl<'f> Graph<'f> {
             found.ok_or_else(|| OnnxError::Malformed(format!("no node gives the output {:?}", info.name)))
         };
         let outputs = file.outputs().iter().map(given).collect::<Result<_, _>>()?;
-        Ok(Self { file, nodes, constants, input, outputs, values: ids.len() })
+        let mut names = vec![""; ids.len()];
+        ids.iter().for_each(|(name, &id)| names[id] = name);
+        Ok(Self { file, nodes, constants, input, outputs, values: ids.len(), names })
     }
 
     /// Builds a node of the file with what is known of its inputs now.
@@ -162,17 +181,23 @@ impl<'f> Graph<'f> {
 
     /// Takes out nodes whose outputs nobody reads, and constants likewise.
     pub fn drop_dead(&mut self) {
+        let mut nothing = vec![(); self.nodes.len()];
+        self.drop_dead_with(&mut nothing);
+    }
+
+    /// Does so with what is known of each node.
+    pub fn drop_dead_with<T: Copy>(&mut self, known: &mut Vec<T>) {
         let mut alive = vec![false; self.values];
         self.outputs.iter().for_each(|&output| alive[output] = true);
         let mut kept = Vec::with_capacity(self.nodes.len());
-        for node in std::mem::take(&mut self.nodes).into_iter().rev() {
+        for (node, known) in std::mem::take(&mut self.nodes).into_iter().zip(known.iter().copied()).rev() {
             if node.outputs.iter().flatten().any(|&output| alive[output]) {
                 node.inputs.iter().flatten().for_each(|&input| alive[input] = true);
-                kept.push(node);
+                kept.push((node, known));
             }
         }
         kept.reverse();
-        self.nodes = kept;
+        (self.nodes, *known) = kept.into_iter().unzip();
         self.constants.retain(|&value, _| alive[value]);
     }
 
