@@ -79,7 +79,8 @@ fn with_priors_of_the_graph(facts: &Facts<'_>, spec: Option<(Priors, OffsetOrder
     if facts.outputs.len() != 3 || spec.is_some_and(|(priors, _)| priors != Priors::Graph) {
         return None;
     }
-    (0..3).find_map(|index| {
+    // Exporters write them last; offsets could be taken for them.
+    (0..3).rev().find_map(|index| {
         let FromGraph { priors, variances, whence } = priors_of(facts, index, spec.map(|(_, offsets)| offsets))?;
         let rest = [(index + 1) % 3, (index + 2) % 3];
         let sizes = rest.map(|rest| facts.outputs[rest].values().len());
@@ -103,7 +104,7 @@ fn priors_of(facts: &Facts<'_>, index: usize, stated: Option<OffsetOrder>) -> Op
     let output = facts.outputs[index];
     let rows = |values: &[f32]| -> Vec<[f32; 4]> { values.chunks_exact(4).map(|v| [v[0], v[1], v[2], v[3]]).collect() };
     let (boxes, variances, whence) = match *output.shape {
-        [2, numbers] if numbers > 0 && numbers % 4 == 0 => {
+        [2, numbers] if numbers > 4 && numbers % 4 == 0 => {
             let (boxes, variances) = output.values().split_at(numbers);
             (rows(boxes), rows(variances), "corners of the graph, as Caffe has them")
         }
@@ -121,9 +122,9 @@ fn priors_of(facts: &Facts<'_>, index: usize, stated: Option<OffsetOrder>) -> Op
     };
     let are_corners = || boxes.iter().all(|[left, top, right, bottom]| left < right && top < bottom);
     let is_corners = match *output.shape {
-        [2, _] => true,
-        [_, 8] => false,
-        _ => are_corners(),
+        [_, 4] => are_corners(),
+        [_, 8] if boxes.len() == output.shape[0] => false,
+        _ => true,
     };
     let prior = if is_corners { prior_from_corners } else { prior_from_centre };
     let priors: Vec<Prior> = boxes.into_iter().map(prior).collect();
