@@ -123,8 +123,8 @@ fn priors_of(facts: &Facts<'_>, index: usize, stated: Option<OffsetOrder>) -> Op
     let are_corners = || boxes.iter().all(|[left, top, right, bottom]| left < right && top < bottom);
     let is_corners = match *output.shape {
         [_, 4] => are_corners(),
-        [_, 8] if boxes.len() == output.shape[0] => false,
-        _ => true,
+        [2, _] => true,
+        _ => false,
     };
     let prior = if is_corners { prior_from_corners } else { prior_from_centre };
     let priors: Vec<Prior> = boxes.into_iter().map(prior).collect();
