@@ -1,5 +1,5 @@
-//! Tells the linker where libtorch lies, because tch passes no run path on to the programs that use it, and compiles the
-//! part of TorchScript that is C++.
+//! Tells the linker where libtorch lies, because tch passes no run path on to the programs that use it, and compiles
+//! what is C++: the part of TorchScript that tch lacks, and convolutions over bytes.
 
 use std::{env, fs, path::Path};
 
@@ -12,7 +12,7 @@ fn main() {
     let libtorch = env::var("LIBTORCH").ok();
     let libtorch = libtorch.as_deref().map(Path::new);
     #[cfg(feature = "torch")]
-    compile_script(libtorch);
+    compile_shims(libtorch);
     let version = libtorch.and_then(version).unwrap_or("unknown".into());
     println!("cargo:rustc-env=EYELINE_LIBTORCH_VERSION={version}");
     if let Some(libtorch) = libtorch {
@@ -22,10 +22,11 @@ fn main() {
     }
 }
 
-/// Compiles `src/torch/script.cpp`, with the settings torch-sys compiles its own C++ with.
+/// Compiles the C++ of `src/torch`, with the settings torch-sys compiles its own C++ with.
 #[cfg(feature = "torch")]
-fn compile_script(libtorch: Option<&Path>) {
-    println!("cargo:rerun-if-changed=src/torch/script.cpp");
+fn compile_shims(libtorch: Option<&Path>) {
+    const FILES: [&str; 2] = ["src/torch/script.cpp", "src/torch/quantized.cpp"];
+    FILES.iter().for_each(|file| println!("cargo:rerun-if-changed={file}"));
     println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
     let mut build = cc::Build::new();
     build.cpp(true).warnings(false).flag("-std=c++17").flag("-DGLOG_USE_GLOG_EXPORT");
@@ -36,7 +37,7 @@ fn compile_script(libtorch: Option<&Path>) {
     if let Some(libtorch) = libtorch {
         build.include(libtorch.join("include")).include(libtorch.join("include/torch/csrc/api/include"));
     }
-    build.file("src/torch/script.cpp").compile("eyeline_script");
+    build.files(FILES).compile("eyeline_shims");
 }
 
 /// libtorch's version as its headers tell it.

@@ -10,9 +10,10 @@ mod table {
     use eyeline::{
         config::zoo::models_dir,
         torch::{
+            calibration::{Calibration, Observed},
             darknet::{cfg::Cfg, network::DarknetNetwork, weights},
             onnx::{BuildOptions, OnnxFile, OnnxNetwork},
-            runtime::{Inference, Placement, Precision, SharedNetwork, has_brain_floats, limit_this_thread},
+            runtime::{Inference, Network, Placement, Precision, SharedNetwork, has_brain_floats, limit_this_thread},
         },
     };
     use std::{env, fs, path::PathBuf, process::Command, thread, time::Instant};
@@ -46,6 +47,37 @@ mod table {
         let size = network.input_size();
         let shape = [1, network.input_channels(), i64::from(size.height), i64::from(size.width)];
         Some(Entry { name, network: SharedNetwork::new(Box::new(network)), shape, told: path.display().to_string() })
+    }
+
+    /// The same in int8, its ranges learned from a picture of noise: they decide what comes out, not how long it takes.
+    fn onnx_in_bytes(name: &'static str, file: &str) -> Option<Entry> {
+        let path = PathBuf::from(env::var_os("EYELINE_EVAL_DATA")?).join("weights").join(file);
+        let model = OnnxFile::parse(&fs::read(&path).ok()?).ok()?;
+        let wide = OnnxNetwork::build(&model, &BuildOptions::default()).ok()?;
+        let size = wide.input_size();
+        let shape = [1, wide.input_channels(), i64::from(size.height), i64::from(size.width)];
+        let mut observed = Observed::default();
+        let mut see = |name: &str, values: &Tensor| {
+            observed.add(name, &Vec::<f32>::try_from(&values.reshape([-1])).unwrap_or_default());
+            Ok(())
+        };
+        wide.observe(&Tensor::rand(shape, (Kind::Float, Device::Cpu)), &mut see).ok()?;
+        let (eyeline, sha256, input) = (String::new(), String::new(), String::new());
+        let calibration = Calibration { eyeline, sha256, input, frames: 1, ranges: observed.ranges() };
+        let place = Placement { device: Device::Cpu, precision: Precision::Int8 };
+        let options = BuildOptions { place, calibration: Some(&calibration), ..BuildOptions::default() };
+        let network = SharedNetwork::new(Box::new(OnnxNetwork::build(&model, &options).ok()?));
+        Some(Entry { name, network, shape, told: path.display().to_string() })
+    }
+
+    /// Whichever of the ONNX networks below are run in int8.
+    fn entries_in_bytes() -> Vec<Entry> {
+        let all = [
+            onnx_in_bytes("ssd-mobilenet-v1-0.75 300", "ssd_mobilenet_v1_075_coco_300.onnx"),
+            onnx_in_bytes("yolox-nano 416", "yolox_nano.onnx"),
+            onnx_in_bytes("nanodet-m 416", "nanodet_m_416.onnx"),
+        ];
+        all.into_iter().flatten().collect()
     }
 
     fn entries(place: Placement) -> Vec<Entry> {
@@ -122,17 +154,23 @@ mod table {
         println!(
             "{threads} threads, ms a picture: one after the other / side by side; speed against ONNX Runtime likewise"
         );
-        println!("{:<28} {:>15} {:>15} {:>15} {:>13}", "", "fp32", "bf16", "ONNX Runtime", "auto, times");
+        println!(
+            "{:<28} {:>15} {:>15} {:>15} {:>15} {:>13}",
+            "", "fp32", "bf16", "int8", "ONNX Runtime", "auto, times"
+        );
+        let bytes = entries_in_bytes();
         for entry in entries(place(Precision::Fp32)) {
             let narrow = narrow.iter().find(|other| other.name == entry.name);
             let time = |entry: &Entry| [alone(entry), side_by_side(entry, threads)];
-            let rounds = (0..ROUNDS).map(|_| (Some(time(&entry)), narrow.map(time), onnx_runtime(&entry, threads)));
-            let (wide, (narrow, peer)): (Vec<_>, (Vec<_>, Vec<_>)) = rounds.map(|(a, b, c)| (a, (b, c))).unzip();
-            let (wide, narrow, peer) = (least(&wide), least(&narrow), least(&peer));
+            let bytes = bytes.iter().find(|other| other.name == entry.name);
+            let round = |_| [Some(time(&entry)), narrow.map(time), bytes.map(time), onnx_runtime(&entry, threads)];
+            let rounds: Vec<_> = (0..ROUNDS).map(round).collect();
+            let [wide, narrow, bytes, peer] =
+                [0, 1, 2, 3].map(|which| least(&rounds.iter().map(|round| round[which]).collect::<Vec<_>>()));
             let shown = |times: Option<[f64; 2]>| times.map_or("-".into(), |[a, b]| format!("{a:.2} / {b:.2}"));
             let ratio = narrow.or(wide).zip(peer).map(|(ours, theirs)| [theirs[0] / ours[0], theirs[1] / ours[1]]);
-            let times = [wide, narrow, peer, ratio].map(shown);
-            println!("{:<28} {:>15} {:>15} {:>15} {:>13}", entry.name, times[0], times[1], times[2], times[3]);
+            let [wide, narrow, bytes, peer, ratio] = [wide, narrow, bytes, peer, ratio].map(shown);
+            println!("{:<28} {wide:>15} {narrow:>15} {bytes:>15} {peer:>15} {ratio:>13}", entry.name);
             if env::var_os("EYELINE_BENCH_STEPS")
                 .is_some_and(|wanted| entry.name.starts_with(&*wanted.to_string_lossy()))
             {

@@ -90,6 +90,10 @@ fn every_fault_is_named_at_its_place() {
         ("mqtt: [{name: a, url: mqtt://h, zones: [dor]}]", "sinks.mqtt[0].zones[0]: \"dor\", which is no zone"),
         ("mqtt: [{name: a, url: mqtt://h, classes: [persn]}]", "sinks.mqtt[0].classes[0]: \"persn\""),
         ("mqtt: [{name: a, url: mqtt://h, types: [Track]}]", "sinks.mqtt[0].types[0]: \"Track\", expected a type"),
+        (
+            "mqtt: [{name: a, url: mqtt://h, types: [track.*, zones.*]}]",
+            "sinks.mqtt[0].types[1]: \"zones.*\", expected a type such as track.ended or zone.*; did you mean zone.*?",
+        ),
         ("mqtt: [{name: a, url: mqtt://h, password_file: /none}]", "sinks.mqtt[0].password_file: /none: no such file"),
         ("mqtt: [{name: a, url: mqtt://h, tls: {ca: /none}}]", "sinks.mqtt[0].tls.ca: /none: no such file"),
         ("mqtt: [{name: a, url: mqtt://h, tls: {cert: /run/secret}}]", "sinks.mqtt[0].tls: cert and key belong"),

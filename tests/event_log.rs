@@ -115,6 +115,62 @@ fn killed_at_any_moment_nothing_committed_is_lost_and_everything_begun_is_ended(
     assert_eq!(closed.next_sequence("square"), events.len() as u64);
 }
 
+/// A limit on the size of files stands in for the disk's: the log's write-ahead file meets it soon, the others never do.
+#[test]
+fn a_full_disk_under_the_log_costs_its_events_alone_and_they_are_counted() {
+    const FRAMES: u64 = 150;
+    let folder = temp_dir();
+    let log = folder.path().join("events.db");
+    let pipeline = pipeline(folder.path(), &log);
+    let short = folder.path().join("short.mp4");
+    support::launch(&format!(
+        "filesrc location=\"{}\" ! avidemux ! avdec_msmpeg4 ! identity eos-after={} ! videoconvert \
+         ! x264enc speed-preset=veryfast threads=1 ! h264parse ! mp4mux ! filesink location=\"{}\"",
+        sample_video().display(),
+        FRAMES + 1,
+        short.display()
+    ));
+    let text = fs::read_to_string(&pipeline).expect("read");
+    let text = text.replace(&sample_video().display().to_string(), &short.display().to_string());
+    let text = text.replace("counts: 5s", "updates: 200ms").replace("threads: 2", "threads: 2, shutdown: 1s");
+    fs::write(&pipeline, text).expect("written");
+    // 512 KiB in blocks of 512 bytes, told as an error.
+    let child = "trap '' XFSZ; ulimit -f 1024; exec \"$0\" run \"$1\"";
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(child).arg(env!("CARGO_BIN_EXE_eyeline")).arg(&pipeline);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).env_remove("EYELINE_LOG");
+    let output = command.output().expect("runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+
+    // The line went on to its end, and what does not go through the log is whole.
+    let beside = folder.path().join("out/square");
+    let summary: serde_json::Value =
+        serde_json::from_slice(&fs::read(beside.join("summary.json")).expect("a summary")).expect("JSON");
+    assert_eq!((&summary["frames"], &summary["result"]), (&FRAMES.into(), &"end_of_stream".into()));
+    let told = fs::read_to_string(beside.join("events.jsonl")).expect("events");
+    let told: Vec<Event> = told.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
+    assert!(matches!(told.last().map(|event| &event.what), Some(What::StreamEnded { .. })));
+    assert_eq!(
+        fs::read_to_string(beside.join("tracks.txt"))
+            .expect("tracks")
+            .lines()
+            .last()
+            .and_then(|row| row.split(',').next()),
+        Some("150")
+    );
+
+    // It said so once, and how many were not kept; those that were are whole, in order, and delivered.
+    let about: Vec<&str> = said.lines().filter(|line| line.contains("event log")).collect();
+    let [failing, lost] = about[..] else { panic!("{said}") };
+    assert!(failing.contains("the event log cannot be written, trying again"), "{failing}");
+    let kept = all(&LogReader::open(&log).expect("opens"));
+    assert!(!kept.is_empty() && kept.len() < told.len(), "{} of {}", kept.len(), told.len());
+    assert_eq!(kept, told[..kept.len()]);
+    assert!(lost.contains(&format!(" {} events were not kept", told.len() - kept.len())), "{lost}");
+    delivered(&folder.path().join("lines.jsonl"), &kept);
+}
+
 /// What the sink has written: everything, in order; what comes twice is the same.
 fn delivered(lines: &Path, events: &[Event]) {
     let text = fs::read_to_string(lines).expect("written");

@@ -6,6 +6,7 @@
 #![cfg(feature = "torch")]
 
 use eyeline::torch::{
+    calibration::{Calibration, Observed},
     onnx::{self, BuildOptions, OnnxError, OnnxFile, OnnxNetwork},
     runtime::{Network, Placement, Precision, TorchError},
 };
@@ -118,6 +119,47 @@ fn brain_floats_stay_near_and_come_out_as_floats() {
             assert!(off.sqrt() < 0.1, "{} output {index}: {}", file.producer(), off.sqrt());
         }
     }
+}
+
+#[test]
+fn bytes_stay_near_once_they_are_calibrated() {
+    let mut quantized = 0;
+    for model in models(NETWORKS) {
+        let file = OnnxFile::parse(model).unwrap();
+        let picture = picture([1, 3, 64, 64]);
+        let mut observed = Observed::default();
+        let mut see = |name: &str, values: &Tensor| {
+            observed.add(name, &Vec::<f32>::try_from(values.reshape([-1])).unwrap());
+            Ok(())
+        };
+        let wide = OnnxNetwork::build(&file, &BuildOptions::default()).unwrap();
+        let shown = wide.observe(&picture, &mut see).unwrap();
+        assert_eq!(shown.len(), wide.outputs().len());
+        let calibration = Calibration {
+            eyeline: String::new(),
+            sha256: String::new(),
+            input: String::new(),
+            frames: 1,
+            ranges: observed.ranges(),
+        };
+        let place = Placement { device: Device::Cpu, precision: Precision::Int8 };
+        let without = OnnxNetwork::build(&file, &BuildOptions { place, ..BuildOptions::default() }).err().unwrap();
+        assert_eq!(without.to_string(), "precision int8 needs a calibration");
+        let options = BuildOptions { place, calibration: Some(&calibration), ..BuildOptions::default() };
+        let network = OnnxNetwork::build(&file, &options).unwrap();
+        quantized += usize::from(network.steps() != wide.steps());
+        for (index, output) in network.forward(&picture).unwrap().iter().enumerate() {
+            assert_eq!(output.kind(), Kind::Float);
+            let (got, (_, wanted)) = (values(output), expected(&file, index));
+            let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+            let off = squares(&mut got.iter().zip(&wanted).map(|(a, b)| a - b)) / squares(&mut wanted.iter().copied());
+            println!("{} output {index}: {:.4}", file.producer(), off.sqrt());
+            assert!(off.sqrt() < 0.2, "{} output {index}: {}", file.producer(), off.sqrt());
+        }
+        let together = network.forward(&Tensor::cat(&[&picture.flip([1, 2, 3]), &picture], 0)).unwrap();
+        assert_eq!(together[0].size()[1..], wide.forward(&picture).unwrap()[0].size()[1..]);
+    }
+    assert!(quantized > 0);
 }
 
 #[test]

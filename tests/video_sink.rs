@@ -6,11 +6,13 @@
 mod support;
 
 use eyeline::{
-    config::plan::{ZonePlan, ZonePoint},
-    detect::ClassId,
+    config::plan::{LinePlan, ZonePlan, ZonePoint},
+    detect::{ClassId, watch::Sight},
+    event::{Clock, Direction, Event, EventBox, Files, TrackSeen, What},
     frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
     geometry::BBox,
-    sink::{palette::colour_of, video::AnnotatedVideo},
+    pipeline::flow::{Analyzed, Flow, Tracked},
+    sink::{Recorder, overlay::OverlaySettings, palette::colour_of, video::AnnotatedVideo},
     source::{SourceError, SourceInfo},
     time::MediaTime,
     track::{Track, TrackId, TrackState},
@@ -65,14 +67,17 @@ fn track(id: u64, state: TrackState, bbox: BBox) -> Track {
 }
 
 fn create(path: &Path, size: ImageSize, fps: Option<f64>) -> AnnotatedVideo {
-    create_with(path, size, fps, &[])
+    create_with(path, size, fps, overlay())
 }
 
-fn create_with(path: &Path, size: ImageSize, fps: Option<f64>, zones: &[ZonePlan]) -> AnnotatedVideo {
+fn create_with(path: &Path, size: ImageSize, fps: Option<f64>, overlay: OverlaySettings) -> AnnotatedVideo {
     let info = SourceInfo { size, fps, frames: None, codec: None };
+    AnnotatedVideo::create(path, &info, overlay).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn overlay() -> OverlaySettings {
     let classes = ["person".to_owned()].into();
-    AnnotatedVideo::create(path, &info, classes, zones, Duration::from_secs(2))
-        .unwrap_or_else(|error| panic!("{error}"))
+    OverlaySettings { classes, zones: Vec::new(), lines: Vec::new(), trail: Duration::from_secs(2) }
 }
 
 /// Colour of one pixel.
@@ -123,7 +128,7 @@ fn what_was_found_is_drawn_where_it_is() {
     let corner = |x_norm, y_norm| ZonePoint { x_norm, y_norm };
     let polygon = vec![corner(0.75, 0.5), corner(1.0, 0.5), corner(1.0, 1.0), corner(0.75, 1.0)];
     let zone = ZonePlan::new("door", polygon);
-    let mut video = create_with(&path, VGA, Some(10.0), &[zone]);
+    let mut video = create_with(&path, VGA, Some(10.0), OverlaySettings { zones: vec![zone], ..overlay() });
     let wanted = BBox::from_tlwh(100.0, 150.0, 80.0, 200.0);
     let lost = BBox::from_tlwh(300.0, 150.0, 80.0, 200.0);
     let nan = BBox::new(f32::NAN, 0.0, 9.0, 9.0);
@@ -155,6 +160,59 @@ fn what_was_found_is_drawn_where_it_is() {
     assert!(is_grey(pixel(last, 435, 20)), "a removed track is not drawn");
     assert!(!is_grey(pixel(last, 560, 300)), "the zone is tinted");
     assert!(is_grey(pixel(last, 560, 200)), "and nothing above it");
+}
+
+#[test]
+fn a_line_is_drawn_with_a_mark_towards_in_and_its_counts() {
+    let folder = temp_dir();
+    let end = |x_norm, y_norm| ZonePoint { x_norm, y_norm };
+    // From the left to the right: `in` is below.
+    let line = LinePlan { name: "kerb".into(), from: end(0.1, 0.5), to: end(0.9, 0.5) };
+    let seen = TrackSeen {
+        track: 1,
+        class: "person".into(),
+        score: 0.5,
+        bbox: EventBox { left: 0.0, top: 0.0, width: 1.0, height: 1.0 },
+        bbox_norm: EventBox { left: 0.0, top: 0.0, width: 1.0, height: 1.0 },
+        zones: Vec::new(),
+        speed_mps: None,
+        embedding: None,
+    };
+    let event = Event {
+        id: Event::id_of("gate", 0),
+        stream: "gate".into(),
+        sequence: 0,
+        frame: 0,
+        time_seconds: 0.0,
+        captured_at: None,
+        clock: Clock::File,
+        files: Files::default(),
+        what: What::LineCrossed { seen, line: "kerb".into(), direction: Direction::In, total: 8 },
+    };
+    let drawn = |name: &str, events: Vec<Event>| {
+        let path = folder.path().join(name);
+        let settings = OverlaySettings { lines: vec![line.clone()], ..overlay() };
+        let mut video = create_with(&path, VGA, Some(10.0), settings);
+        for seq in 0..5 {
+            let frame = frame(VGA, 0, seq, seq as i64 * 100);
+            let tracked = Tracked { frame, sight: Sight::default(), detections: Vec::new(), tracks: Vec::new() };
+            let events = if seq == 0 { events.clone() } else { Vec::new() };
+            video.record(&Analyzed { flow: Flow::Data(tracked), events }).expect("writes");
+        }
+        video.finish().expect("finishes");
+        decode(&path).frames.pop().expect("frames")
+    };
+    let (none, eight) = (drawn("none.mp4", Vec::new()), drawn("eight.mp4", vec![event]));
+    for x in [70, 200, 440, 560] {
+        assert!(!is_grey(pixel(&none, x, 240)) && is_grey(pixel(&none, x, 230)), "the line at {x}");
+    }
+    let marked = |y: usize| (316..=324).any(|x| !is_grey(pixel(&none, x, y)));
+    assert!(marked(246) && !marked(234), "the mark points downwards");
+    let differs = |x: usize, y: usize| !resembles(pixel(&none, x, y), pixel(&eight, x, y));
+    let differing = (244..270).flat_map(|y| (320..460).map(move |x| (x, y))).filter(|&(x, y)| differs(x, y)).count();
+    assert!((3..150).contains(&differing), "one digit is another, {differing} pixels");
+    let elsewhere = (0..200).flat_map(|y| (0..640).map(move |x| (x, y))).filter(|&(x, y)| differs(x, y)).count();
+    assert_eq!(elsewhere, 0);
 }
 
 #[test]
@@ -252,7 +310,7 @@ fn a_place_that_cannot_be_written_is_refused() {
     let file = folder.path().join("file");
     fs::write(&file, "in the way").expect("writes");
     let path = file.join("annotated.mp4");
-    let refused = AnnotatedVideo::create(&path, &info, Arc::new([]), &[], Duration::ZERO);
+    let refused = AnnotatedVideo::create(&path, &info, overlay());
     let Err(refused) = refused else { panic!("no folder can be there") };
     let line = refused.to_string();
     assert!(line.starts_with(&format!("{}: cannot be written: ", path.display())), "{line}");

@@ -1,11 +1,14 @@
 //! A stream's tracks while they are open: what to say at their beginnings, on their way and at their ends.
 
-use super::round_to;
+use super::{
+    round_to,
+    settings::{GROWN, MOVED, UpdateCause, Updates},
+};
 use crate::{
-    event::{PathPoint, TrackEnd, TrackEnded, TrackSeen, What},
+    event::{EventBox, PathPoint, TrackEnd, TrackEnded, TrackSeen, What},
     track::{Track, TrackId},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 /// Most points of a path summary. When it is full every second one goes, so that points stay evenly spread.
 const PATH_POINTS: usize = 16;
@@ -13,7 +16,7 @@ const PATH_POINTS: usize = 16;
 /// The open tracks of one stream.
 #[derive(Debug)]
 pub(super) struct Lifecycle {
-    updates: Option<Duration>,
+    updates: Option<Updates>,
     started: u64,
     open: BTreeMap<TrackId, Open>,
 }
@@ -25,15 +28,43 @@ pub(super) struct Open {
     pub last: Track,
     detections: u64,
     top_score: f32,
-    told_at: f64,
+    told: Told,
     path: Path,
     /// Whether it was told to stand.
     is_stopped: bool,
 }
 
+/// What the last `track.started` or `track.updated` said, as far as a change of it is worth telling.
+#[derive(Debug)]
+struct Told {
+    /// Seconds of the stream.
+    at: f64,
+    class: String,
+    zones: Vec<String>,
+    bbox: EventBox,
+    is_stopped: bool,
+}
+
+impl Told {
+    fn new(seen: &TrackSeen, is_stopped: bool, at: f64) -> Self {
+        Self { at, class: seen.class.clone(), zones: seen.zones.clone(), bbox: seen.bbox, is_stopped }
+    }
+
+    /// Whether a track told as `seen` now is another than it was.
+    fn is_outdated(&self, seen: &TrackSeen, is_stopped: bool) -> bool {
+        let middle = |bbox: &EventBox| (bbox.left + bbox.width / 2.0, bbox.top + bbox.height / 2.0);
+        let diagonal = |bbox: &EventBox| bbox.width.hypot(bbox.height);
+        let ((x, y), (told_x, told_y)) = (middle(&seen.bbox), middle(&self.bbox));
+        let (now, told) = (diagonal(&seen.bbox), diagonal(&self.bbox));
+        let has_moved = (x - told_x).hypot(y - told_y) > MOVED * told;
+        let has_grown = now > GROWN * told || told > GROWN * now;
+        has_moved || has_grown || seen.class != self.class || seen.zones != self.zones || is_stopped != self.is_stopped
+    }
+}
+
 impl Lifecycle {
-    /// Tells of each track at most every `updates` on its way, or not at all.
-    pub const fn new(updates: Option<Duration>) -> Self {
+    /// Tells of each track on its way as `updates` says, or not at all.
+    pub const fn new(updates: Option<Updates>) -> Self {
         Self { updates, started: 0, open: BTreeMap::new() }
     }
 
@@ -60,16 +91,17 @@ impl Lifecycle {
             open.detections += u64::from(track.detection.is_some());
             open.top_score = open.top_score.max(track.score);
             open.path.add(at);
-            let is_due = self.updates.is_some_and(|span| now - open.told_at >= span.as_secs_f64());
+            let is_due = self.updates.is_some_and(|updates| open.is_due(updates, seen, now));
             return is_due.then(|| {
-                open.told_at = now;
+                open.told = Told::new(seen, open.is_stopped, now);
                 What::TrackUpdated { seen: seen.clone() }
             });
         }
         self.started += 1;
         let mut path = Path::default();
         path.add(at);
-        let open = Open { last: *track, detections: 1, top_score: track.score, told_at: now, path, is_stopped: false };
+        let told = Told::new(seen, false, now);
+        let open = Open { last: *track, detections: 1, top_score: track.score, told, path, is_stopped: false };
         self.open.insert(track.id, open);
         Some(What::TrackStarted { seen: seen.clone(), reidentified_from: track.reidentified_from.map(|id| id.0) })
     }
@@ -96,6 +128,16 @@ impl Lifecycle {
 }
 
 impl Open {
+    /// Whether an update is due of the track, told as `seen` now.
+    fn is_due(&self, updates: Updates, seen: &TrackSeen, now: f64) -> bool {
+        let is_over = now - self.told.at >= updates.interval.as_secs_f64();
+        is_over
+            && match updates.cause {
+                UpdateCause::Time => true,
+                UpdateCause::Change => self.told.is_outdated(seen, self.is_stopped),
+            }
+    }
+
     /// The last of it.
     pub fn ended(self, last: TrackSeen, reason: TrackEnd) -> TrackEnded {
         let Track { first_seen, last_seen, .. } = self.last;

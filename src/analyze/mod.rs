@@ -14,7 +14,7 @@ mod movement;
 mod settings;
 mod teller;
 
-pub use settings::{AnalysisSettings, Anchor, CONFIRM_FRAMES, Rules, SETTLE};
+pub use settings::{AnalysisSettings, Anchor, CONFIRM_FRAMES, Rules, SETTLE, UpdateCause, Updates};
 
 use crate::{
     config::plan::StreamPlan,

@@ -54,8 +54,8 @@ pub struct Rules {
     pub settle: Duration,
     /// In how many frames in a row it must be seen beyond a line.
     pub confirm_frames: u32,
-    /// A `track.updated` for each track at most this often; none for `None`.
-    pub updates: Option<Duration>,
+    /// When a `track.updated` is told; never for `None`.
+    pub updates: Option<Updates>,
     /// A `counts` this often, where there are zones or lines; none for `None`.
     pub counts: Option<Duration>,
     /// Tracks that stand this long are told of; none for `None`.
@@ -63,6 +63,31 @@ pub struct Rules {
     /// Objects that are left alone.
     pub abandoned: Option<ObjectRule>,
 }
+
+/// When a track on its way is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Updates {
+    /// The least time between two events of one track.
+    pub interval: Duration,
+    /// What gives rise to one.
+    pub cause: UpdateCause,
+}
+
+/// What gives rise to a `track.updated`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateCause {
+    /// That the interval is over.
+    Time,
+    /// That the track is not what was last told of it: other zones, another class, it stands or goes on, it is elsewhere
+    /// (`MOVED`) or of another size (`GROWN`).
+    Change,
+}
+
+/// The middle of a box has moved by this share of its diagonal: a step of a walker, far more than a box trembles. Empirical.
+pub(super) const MOVED: f32 = 0.25;
+
+/// The diagonal of a box is longer or shorter by this factor. Empirical, as `MOVED`.
+pub(super) const GROWN: f32 = 1.25;
 
 /// The point of a box that stands for the object: for zones, lines, motion and speed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -104,7 +104,8 @@ fn a_stream_that_never_opened_says_nothing() {
 
 #[test]
 fn updates_come_as_often_as_asked_for_and_not_at_all_by_default() {
-    let count = |updates| {
+    let count = |interval: Option<Duration>| {
+        let updates = interval.map(|interval| Updates { interval, cause: UpdateCause::Time });
         let rules = Rules { updates, ..Rules::default() };
         let mut analysis = StreamAnalysis::new(AnalysisSettings { rules, ..settings() });
         let mut events = Vec::new();
@@ -114,6 +115,34 @@ fn updates_come_as_often_as_asked_for_and_not_at_all_by_default() {
         events.iter().filter(|event| event.kind() == "track.updated").count()
     };
     assert_eq!((count(None), count(Some(Duration::from_secs(1)))), (0, 5));
+}
+
+#[test]
+fn updates_on_change_tell_of_steps_zones_and_standing_only_and_no_more_often_than_asked_for() {
+    let updates = Some(Updates { interval: Duration::from_millis(500), cause: UpdateCause::Change });
+    let stopped = Some(Duration::from_secs(2));
+    let rules = Rules { updates, stopped, ..Rules::default() };
+    let mut analysis = StreamAnalysis::new(AnalysisSettings { rules, ..with_places() });
+    let mut events = Vec::new();
+    // It trembles outside and stands, steps into the zone, trembles there until it counts as standing, then runs away.
+    let at = |seq: u64| match seq {
+        0..30 => [300.0 + 3.0 * noise(seq, 1), 500.0],
+        30..90 => [500.0 + 3.0 * noise(seq, 1), 500.0],
+        _ => [500.0 + 40.0 * (seq - 90) as f32, 500.0],
+    };
+    for seq in 0..101 {
+        analysis.frame(&meta(seq), &[track(1, TrackState::Confirmed, 0.5, seq, at(seq))], &mut events);
+    }
+    let updated = events.iter().filter(|event| event.kind() == "track.updated");
+    let told: Vec<_> = updated.map(|event| (event.frame, event.what.seen().map(|seen| seen.zones.len()))).collect();
+    let stopped: Vec<_> = events.iter().filter(|event| event.kind() == "track.stopped").map(|e| e.frame).collect();
+    let [before, within] = stopped[..] else { panic!("{stopped:?}") };
+    // Standing in the frame behind, the step at once, the zone half a second later at the earliest, standing again.
+    let expected = [(before + 1, Some(0)), (30, Some(0)), (35, Some(1)), (within + 1, Some(1))];
+    assert_eq!(told[..4], expected, "{told:?}");
+    let running: Vec<u64> = told[4..].iter().map(|(frame, _)| *frame).collect();
+    assert!((1..=3).contains(&running.len()) && running.iter().all(|frame| *frame > 90), "{told:?}");
+    assert!(running.windows(2).all(|two| two[1] - two[0] >= 5), "{running:?}");
 }
 
 /// -1..1, the same everywhere.

@@ -17,6 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Longest wait for the log to count what it cannot keep: a pause between two tries and one more try.
+const GIVE_UP: Duration = Duration::from_secs(3);
+
 /// How log and sinks stand, for those who operate the line. Clones read the same.
 #[derive(Clone)]
 pub struct DeliveryReports {
@@ -70,7 +73,11 @@ impl Delivery {
     /// Delivers what the log still has within `deadline` and says what is left for the next run, and what was lost.
     pub fn finish(self, deadline: Duration) {
         let began = Instant::now();
-        self.log.flush(deadline);
+        if !self.log.flush(deadline) {
+            // The disk had all the time there is; what it does not take now is counted below.
+            self.log.give_up();
+            self.log.flush(GIVE_UP);
+        }
         for SinkReport { name, lag_events, skipped, trouble, .. } in
             self.followers.finish(deadline.saturating_sub(began.elapsed()))
         {

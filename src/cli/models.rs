@@ -5,6 +5,7 @@ mod fetch;
 mod import;
 mod inspect;
 mod list;
+mod quantize;
 
 use super::Session;
 use clap::{Args, Subcommand};
@@ -19,6 +20,7 @@ use std::process::ExitCode;
   eyeline models list
   eyeline models fetch yolox-nano osnet-x0.25
   eyeline models inspect best.onnx
+  eyeline models quantize yolox-nano --video gate.mp4
   eyeline process gate.mp4 --detector yolox-nano --embedder osnet-x0.25")]
 pub struct ModelsArgs {
     #[command(subcommand)]
@@ -33,6 +35,7 @@ enum ModelsCommand {
     Verify(list::VerifyArgs),
     Inspect(inspect::InspectArgs),
     Import(import::ImportArgs),
+    Quantize(quantize::QuantizeArgs),
 }
 
 /// Runs one of them.
@@ -43,6 +46,7 @@ pub fn run(args: &ModelsArgs, session: &Session) -> anyhow::Result<ExitCode> {
         ModelsCommand::Verify(args) => list::verify(args),
         ModelsCommand::Inspect(args) => inspect::run(args),
         ModelsCommand::Import(args) => import::run(args),
+        ModelsCommand::Quantize(args) => quantize::run(args),
     }
 }
 

@@ -79,7 +79,10 @@ impl Desks {
 
     fn desk(&self, stream: StreamId, plan: &StreamPlan) -> Arc<Desk> {
         let Shared { desks, views, classes, trail, .. } = &*self.0;
-        let settings = || OverlaySettings { classes: Arc::clone(classes), zones: plan.zones.clone(), trail: *trail };
+        let settings = || {
+            let (zones, lines) = (plan.zones.clone(), plan.lines.clone());
+            OverlaySettings { classes: Arc::clone(classes), zones, lines, trail: *trail }
+        };
         let desk = || Arc::new(Desk { tracks: Mutex::default(), view: views.stream(settings()) });
         Arc::clone(lock(desks).entry(stream).or_insert_with(desk))
     }
@@ -96,6 +99,7 @@ impl Recorder for Teller {
     fn record(&mut self, item: &Analyzed) -> Result<(), SinkError> {
         let Shared { news, classes, .. } = &*self.desks.0;
         let is_heard = news.is_heard();
+        self.desk.view.follow(&item.events);
         match &item.flow {
             Flow::Data(tracked) => {
                 let tracks = frame_tracks(&self.name, tracked, classes);
@@ -105,7 +109,9 @@ impl Recorder for Teller {
                     news.send(News::Tracks(Arc::new(tracks)));
                 }
             }
-            Flow::Turn { turn: Turn::Changed { plan }, .. } => self.desk.view.set_zones(plan.zones.clone()),
+            Flow::Turn { turn: Turn::Changed { plan }, .. } => {
+                self.desk.view.set_places(plan.zones.clone(), plan.lines.clone())
+            }
             Flow::Epoch { .. } | Flow::Turn { .. } | Flow::EndOfStream { .. } => {}
         }
         if is_heard {

@@ -62,8 +62,9 @@ pub struct ProcessArgs {
     /// Where networks run: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", hide_short_help = true)]
     device: Option<String>,
-    /// Floats networks compute in; auto takes bf16 where the CPU has it in hardware, fp16 on a GPU
-    #[arg(long, value_name = "FLOATS", value_parser = ["auto", "fp32", "bf16", "fp16"], hide_short_help = true)]
+    /// Numbers networks compute in; auto takes bf16 where the CPU has it in hardware, fp16 on a GPU; int8 needs
+    /// `eyeline models quantize` first
+    #[arg(long, value_name = "NUMBERS", value_parser = ["auto", "fp32", "bf16", "fp16", "int8"], hide_short_help = true)]
     precision: Option<String>,
 }
 

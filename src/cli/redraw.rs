@@ -46,7 +46,7 @@ fn draw(
 ) -> anyhow::Result<bool> {
     let opener = FileOpener { repeat: stream.repeat, ..FileOpener::new(&stream.file, StreamId(0)) };
     let mut source = opener.open(0, 0)?;
-    let mut video = AnnotatedVideo::create(path, source.info(), overlay.classes, &overlay.zones, overlay.trail)?;
+    let mut video = AnnotatedVideo::create(path, source.info(), overlay)?;
     let mut rest = refined.points.as_slice();
     loop {
         if faults.is_stopped() {

@@ -108,7 +108,11 @@ fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Faul
     models.embedder(&raw.embed, classes, &root.key("embed"));
     let track = track(&raw.track, classes, &root.key("track"), &mut faults);
     if raw.runtime.device == "cpu" && raw.runtime.precision == "fp16" {
-        let problem = "fp16 needs a GPU; expected auto, fp32 or bf16 on the cpu";
+        let problem = "fp16 needs a GPU; expected auto, fp32, bf16 or int8 on the cpu";
+        faults.push(Fault::new(root.key("runtime").key("precision"), problem));
+    }
+    if raw.runtime.device.starts_with("cuda") && raw.runtime.precision == "int8" {
+        let problem = "int8 runs on the cpu; expected auto, fp32, bf16 or fp16 on a GPU";
         faults.push(Fault::new(root.key("runtime").key("precision"), problem));
     }
     let is_live = |stream: &&StreamPlan| stream.live.is_some();

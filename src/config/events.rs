@@ -4,10 +4,10 @@ use super::{
     plan::{ApiPlan, EventsPlan, LogPlan, OutputPlan, StreamPlan},
     plan_sinks::SinksPlan,
     raw::Span,
-    raw_events::{Anchor, Events, Objects},
+    raw_events::{Anchor, Events, Objects, UpdateOn},
     span,
 };
-use crate::analyze::{self, Rules, left::ObjectRule};
+use crate::analyze::{self, Rules, UpdateCause, Updates, left::ObjectRule};
 use std::{path::PathBuf, time::Duration};
 
 /// The log's name in the output folder, where the file names none.
@@ -17,6 +17,10 @@ const LOG_FILE: &str = "events.sqlite";
 /// schema's other words.
 pub(super) fn events(raw: &Events, log: Option<PathBuf>) -> EventsPlan {
     let path = if raw.log.is_empty() { log } else { Some(PathBuf::from(&raw.log)) };
+    let cause = match raw.update_on {
+        UpdateOn::Time => UpdateCause::Time,
+        UpdateOn::Change => UpdateCause::Change,
+    };
     let log = |path| LogPlan { path, keep: duration(&raw.keep), max_bytes: u64::from(raw.max_megabytes) << 20 };
     EventsPlan {
         log: path.map(log),
@@ -28,7 +32,7 @@ pub(super) fn events(raw: &Events, log: Option<PathBuf>) -> EventsPlan {
             },
             settle: duration(&raw.settle),
             confirm_frames: raw.confirm_frames,
-            updates: unless_zero(&raw.updates),
+            updates: unless_zero(&raw.updates).map(|interval| Updates { interval, cause }),
             counts: unless_zero(&raw.counts),
             stopped: unless_zero(&raw.stopped),
             abandoned: objects(&raw.abandoned),

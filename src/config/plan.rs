@@ -289,19 +289,22 @@ pub enum PrecisionChoice {
     Bf16,
     /// Half floats.
     Fp16,
+    /// Bytes, calibrated.
+    Int8,
 }
 
 impl FromStr for PrecisionChoice {
     type Err = String;
 
-    /// `auto`, `fp32`, `bf16` or `fp16`.
+    /// `auto`, `fp32`, `bf16`, `fp16` or `int8`.
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "auto" => Ok(Self::Auto),
             "fp32" => Ok(Self::Fp32),
             "bf16" => Ok(Self::Bf16),
             "fp16" => Ok(Self::Fp16),
-            _ => Err(format!("precision {text:?}, expected auto, fp32, bf16 or fp16")),
+            "int8" => Ok(Self::Int8),
+            _ => Err(format!("precision {text:?}, expected auto, fp32, bf16, fp16 or int8")),
         }
     }
 }

@@ -22,6 +22,9 @@ pub struct Events {
     /// A track.updated for each track at most this often; 0s tells of beginnings and ends only.
     #[schemars(extend("x-duration" = ["0s", "1h"]))]
     pub updates: Span,
+    /// What gives rise to a track.updated, with updates: that so much time has passed, or that something has changed since
+    /// the last: its zones, its class, that it stands (see stopped), where it is (by a quarter of its box's diagonal), its size.
+    pub update_on: UpdateOn,
     /// What was counted at zones and lines is told this often; 0s never tells it.
     #[schemars(extend("x-duration" = ["0s", "24h"]))]
     pub counts: Span,
@@ -38,6 +41,17 @@ pub struct Events {
     pub stopped: Span,
     /// Objects to tell of when they stand with nobody near (object.abandoned). People are of the class person.
     pub abandoned: Objects,
+}
+
+/// What gives rise to a track.updated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UpdateOn {
+    /// Time.
+    #[default]
+    Time,
+    /// A change.
+    Change,
 }
 
 /// Objects and a patience.
@@ -153,6 +167,7 @@ impl Default for Events {
             keep: Span::from("168h"),
             max_megabytes: 1024,
             updates: Span::from("0s"),
+            update_on: UpdateOn::Time,
             counts: Span::from("1m"),
             anchor: Anchor::Bottom,
             settle: Span::from("200ms"),

@@ -13,9 +13,10 @@ pub struct Runtime {
     /// Where networks run: cpu, cuda (the first GPU) or cuda:N; auto takes a GPU if there is one.
     #[schemars(extend("pattern" = r"^(auto|cpu|cuda(:[0-9]{1,3})?)$", "examples" = ["auto", "cpu", "cuda:1"]))]
     pub device: String,
-    /// Floats networks compute in. auto takes bf16 on CPUs that have it in hardware, fp16 on GPUs, else fp32; bf16 costs
-    /// next to no accuracy, see models/README.md.
-    #[schemars(extend("enum" = ["auto", "fp32", "bf16", "fp16"]))]
+    /// Numbers networks compute in. auto takes bf16 on CPUs that have it in hardware, fp16 on GPUs, else fp32; bf16 costs
+    /// next to no accuracy, see models/README.md. int8, on CPUs, needs what `eyeline models quantize` learns from your
+    /// video; embedders then run as with auto.
+    #[schemars(extend("enum" = ["auto", "fp32", "bf16", "fp16", "int8"]))]
     pub precision: String,
     /// How long a live stream's frame may wait for those of others to share an inference with.
     #[schemars(extend("x-duration" = ["0s", "1s"]))]

@@ -17,6 +17,7 @@ use super::{
     suggest::nearest,
     template::{Part, Template},
 };
+use crate::event::{What, kind_matches};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -333,13 +334,15 @@ fn given(text: &String) -> Option<&String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Whether a filter's type can match anything: words with points between, the last perhaps `*`.
+/// Types that stand for all of a subject.
+const SUBJECTS: [&str; 6] = ["stream.*", "scene.*", "track.*", "object.*", "zone.*", "line.*"];
+
+/// Whether a filter's type can match anything: the name of a kind, or of all of a subject.
 pub(super) fn event_type(text: &str) -> Result<(), String> {
-    let words = text.strip_suffix(".*").unwrap_or(text);
-    let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    if words.split('.').all(word) {
-        Ok(())
-    } else {
-        Err(format!("{text:?}, expected a type such as track.ended or zone.*"))
+    if What::KINDS.iter().any(|kind| kind_matches(kind, text)) {
+        return Ok(());
     }
+    let near = nearest(text, What::KINDS.into_iter().chain(SUBJECTS));
+    let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+    Err(format!("{text:?}, expected a type such as track.ended or zone.*{hint}"))
 }

@@ -18,7 +18,7 @@ use crate::{
         letterbox::{LetterBox, LetterBoxer},
         normalize::Normalize,
     },
-    torch::runtime::{self, Device, Inference},
+    torch::runtime::{self, Device, Inference, Placement, Precision, See},
 };
 use std::{slice, sync::Arc};
 
@@ -79,12 +79,17 @@ pub fn open(plan: &DetectPlan) -> Result<(Box<dyn Detector>, ModelCard), InferEr
 }
 
 impl TorchDetector {
-    /// Opens the detector of a plan on a device.
+    /// Opens the detector of a plan on a device, in the precision that was set for all networks.
     pub fn open(plan: &DetectPlan, device: Device) -> Result<Self, InferError> {
+        Self::open_in(plan, device, runtime::precision())
+    }
+
+    /// Opens the detector of a plan on a device in a precision.
+    pub fn open_in(plan: &DetectPlan, device: Device, precision: Precision) -> Result<Self, InferError> {
         let _inference = Inference::begin();
         let on_torch = |error| torch_error(&plan.model, error);
         let device = device.open().map_err(on_torch)?;
-        let loaded = load::load(plan, device)?;
+        let loaded = load::load(plan, Placement { device, precision })?;
         let model = Arc::new(Model::new(plan, loaded, device)?);
         let pass = Pass::new(&model)?;
         model.warm_up(&pass)?;
@@ -94,6 +99,21 @@ impl TorchDetector {
             Ok(move |frame: &Frame| model.detect(&mut pass, slice::from_ref(frame)).map(|mut found| found.remove(0)))
         })?;
         Ok(Self { model, pass, max_batch, workers })
+    }
+
+    /// Pixels of a frame as the network is fed them, which is what `observe` takes.
+    pub fn draw(&mut self, frame: &Frame) -> Result<Vec<u8>, InferError> {
+        draw(&mut self.pass.boxer, slice::from_ref(frame))?;
+        Ok(self.pass.boxer.batch(1).to_vec())
+    }
+
+    /// Runs the network on a picture and shows what its convolutions read; see `Network::observe`.
+    pub fn observe(&self, pixels: &[u8], see: &mut See<'_>) -> Result<(), InferError> {
+        let _inference = Inference::begin();
+        let Loaded { input, network, .. } = &self.model.loaded;
+        let batch = self.pass.normalize.batch(pixels, 1, input.height, input.width);
+        let observed = batch.and_then(|batch| network.observe(&batch, see));
+        observed.map(|_| ()).map_err(|error| torch_error(&self.model.name, error))
     }
 
     /// What was found in the model.

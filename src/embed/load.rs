@@ -93,7 +93,7 @@ fn onnx(model: &str, found: &Model, place: Placement) -> Result<(Box<dyn Network
     let file = OnnxFile::parse(&found.file.bytes).map_err(on_onnx)?;
     let is_free = file.inputs().first().is_none_or(|input| input.dims.iter().skip(1).any(Option::is_none));
     let size = is_free.then(|| found.input().map_or(PERSON, |input| input.size()));
-    let options = BuildOptions { place, size, usual_batch: USUAL_CROPS };
+    let options = BuildOptions { place, size, usual_batch: USUAL_CROPS, calibration: None };
     let network = OnnxNetwork::build(&file, &options).map_err(on_onnx)?;
     let input = fed(model, found, network.input_size());
     Ok((Box::new(network), input))

@@ -68,11 +68,13 @@ fn class_number(plan: &EmbedPlan, classes: &[String], wanted: &str) -> Result<Cl
 }
 
 impl TorchEmbedder {
-    /// Opens an embedder by name or file on a device. TorchScript stays in 32 bits whatever the precision.
+    /// Opens an embedder by name or file on a device. TorchScript stays in 32 bits whatever the precision;
+    /// int8 is for detectors, so that embedders are run in the floats the processor is fast in.
     pub fn open(model: &str, max_batch: usize, device: Device, precision: Precision) -> Result<Self, InferError> {
         let _inference = Inference::begin();
         let on_torch = |error| load::torch_error(model, error);
         let device = device.open().map_err(on_torch)?;
+        let precision = if precision == Precision::Int8 { Precision::of_processor() } else { precision };
         let loaded = load::load(model, Placement { device, precision })?;
         let mut embedder = Self {
             name: model.to_owned(),

@@ -59,7 +59,8 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reidentified_from: Option<u64>,
     },
-    /// Where a track is now. Off by default; sent at most as often as `events.updates` says.
+    /// Where a track is now. Off by default; sent at most as often as `events.updates` says, and on what
+    /// `events.update_on` says.
     #[serde(rename = "track.updated")]
     TrackUpdated {
         /// The track.

@@ -1,7 +1,7 @@
 //! What is open and what is counted after a stream's events: followed event by event, so that whoever has the events has
 //! this too. The log keeps it beside them; after a crash it says which ends were never told.
 
-use super::{Counts, Direction, Event, PathPoint, StreamEnd, TrackEnd, TrackEnded, TrackSeen, What};
+use super::{Clock, Counts, Direction, Event, PathPoint, StreamEnd, Timestamp, TrackEnd, TrackEnded, TrackSeen, What};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ pub struct StreamState {
     pub is_open: bool,
     /// Frame and media time of the newest event.
     pub latest: (u64, f64),
+    /// When that was captured, as far as it was known, and by which clock. The log's file has it in the event only.
+    pub captured: (Option<Timestamp>, Clock),
     /// Tracks started and not ended.
     pub open: BTreeMap<u64, OpenTrack>,
     /// Everything counted so far.
@@ -62,6 +64,7 @@ impl StreamState {
     pub fn follow(&mut self, event: &Event, changed: &mut impl FnMut(Change)) {
         self.next_sequence = self.next_sequence.max(event.sequence + 1);
         self.latest = (event.frame, event.time_seconds);
+        self.captured = (event.captured_at, event.clock);
         match &event.what {
             What::StreamStarted { .. } => self.is_open = true,
             What::StreamEnded { .. } => self.is_open = false,
@@ -123,6 +126,11 @@ impl StreamState {
         }
     }
 
+    /// Whether there are ends that were never told.
+    pub fn is_unfinished(&self) -> bool {
+        self.is_open || !self.open.is_empty()
+    }
+
     /// The ends that were never told, in order: for each open track by ascending id the zones it was in and its own, then
     /// the stream's. Nothing if nothing is open.
     pub fn closing(&self, stream: &str) -> Vec<Event> {
@@ -147,15 +155,15 @@ impl StreamState {
         if self.is_open {
             whats.push(What::StreamEnded { frames: self.latest.0 + 1, reason: StreamEnd::Crashed });
         }
-        let (frame, time_seconds) = self.latest;
+        let ((frame, time_seconds), (captured_at, clock)) = (self.latest, self.captured);
         let event = |(sequence, what)| Event {
             id: Event::id_of(stream, sequence),
             stream: stream.to_owned(),
             sequence,
             frame,
             time_seconds,
-            captured_at: None,
-            clock: super::Clock::File,
+            captured_at,
+            clock,
             files: Default::default(),
             what,
         };
@@ -259,6 +267,17 @@ pub(crate) mod tests {
         assert_eq!(state.closing("gate"), []);
         assert_eq!((state.next_sequence, state.next_track), (12, 4));
         assert_eq!(state.totals.zones["door"], 2);
+    }
+
+    #[test]
+    fn what_a_crash_left_open_of_a_camera_ends_when_and_by_the_clock_it_was_last_told_of() {
+        let mut state = StreamState::default();
+        let told = event("gate", 0, started(1));
+        let at = Timestamp(1_700_000_000_000);
+        state.follow(&Event { captured_at: Some(at), clock: Clock::Rtcp, ..told }, &mut |_| {});
+        let closing = state.closing("gate");
+        assert!(!closing.is_empty());
+        assert!(closing.iter().all(|event| (event.captured_at, event.clock) == (Some(at), Clock::Rtcp)));
     }
 
     #[test]

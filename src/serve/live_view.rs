@@ -3,10 +3,12 @@
 
 use super::view::{Picture, ViewSize, Viewer, Views};
 use crate::{
-    config::plan::ZonePlan,
+    config::plan::{LinePlan, ZonePlan},
+    event::Event,
     frame::Frame,
     sink::{
         canvas::copy_onto,
+        line_counts::LineCounts,
         overlay::{Overlay, OverlaySettings},
         placement::{CanvasLimits, Placement},
     },
@@ -59,6 +61,7 @@ struct Newest {
     /// The newest frame not drawn yet.
     frame: Option<(Frame, Vec<Track>)>,
     settings: OverlaySettings,
+    counts: LineCounts,
     /// Grows with every change of the settings.
     generation: u64,
     /// Whether the stream stands in `State::waiting`.
@@ -96,7 +99,8 @@ impl LiveViews {
 
     /// A stream that is drawn as `settings` say.
     pub fn stream(&self, settings: OverlaySettings) -> StreamView {
-        let newest = Newest { frame: None, settings, generation: 0, is_waiting: false, brushes: Default::default() };
+        let (counts, brushes) = Default::default();
+        let newest = Newest { frame: None, settings, counts, generation: 0, is_waiting: false, brushes };
         let desk = Desk { views: Views::default(), newest: Mutex::new(newest) };
         StreamView { shared: Arc::clone(&self.shared), desk: Arc::new(desk) }
     }
@@ -151,10 +155,17 @@ impl StreamView {
         self.desk.views.close();
     }
 
-    /// Draws these zones from now on.
-    pub fn set_zones(&self, zones: Vec<ZonePlan>) {
+    /// Takes in what the stream tells, whether or not somebody looks.
+    pub fn follow(&self, events: &[Event]) {
+        if !events.is_empty() {
+            lock(&self.desk.newest).counts.follow(events);
+        }
+    }
+
+    /// Draws these zones and lines from now on.
+    pub fn set_places(&self, zones: Vec<ZonePlan>, lines: Vec<LinePlan>) {
         let mut newest = lock(&self.desk.newest);
-        newest.settings.zones = zones;
+        (newest.settings.zones, newest.settings.lines) = (zones, lines);
         newest.generation += 1;
     }
 }
@@ -184,11 +195,12 @@ impl Shared {
 
 impl Desk {
     fn draw(&self) {
-        let (frame, tracks, settings, generation, mut brushes) = {
+        let (frame, tracks, settings, counts, generation, mut brushes) = {
             let mut newest = lock(&self.newest);
             newest.is_waiting = false;
             let Some((frame, tracks)) = newest.frame.take() else { return };
-            (frame, tracks, newest.settings.clone(), newest.generation, std::mem::take(&mut newest.brushes))
+            let (settings, counts) = (newest.settings.clone(), newest.counts.clone());
+            (frame, tracks, settings, counts, newest.generation, std::mem::take(&mut newest.brushes))
         };
         let now = Instant::now();
         for size in ViewSize::ALL.into_iter().filter(|size| self.views.is_watched(*size)) {
@@ -201,6 +213,7 @@ impl Desk {
             }
             if let Some(brush) = brush {
                 brush.not_before = now + least_interval(size);
+                brush.overlay.set_counts(counts.clone());
                 match picture(&frame, &tracks, &mut brush.overlay, size) {
                     Ok(picture) => self.views.show(size, picture),
                     Err(problem) => tracing::warn!(frame = frame.meta.seq, problem, "a live view cannot be drawn"),
@@ -239,7 +252,7 @@ mod tests {
 
     fn settings() -> OverlaySettings {
         let classes = Arc::from(vec!["person".to_owned()]);
-        OverlaySettings { classes, zones: Vec::new(), trail: Duration::ZERO }
+        OverlaySettings { classes, zones: Vec::new(), lines: Vec::new(), trail: Duration::ZERO }
     }
 
     fn frame(seq: u64, width: u32, height: u32) -> Frame {

@@ -20,6 +20,7 @@ mod hidden;
 pub mod jsonl;
 #[cfg(feature = "delivery")]
 mod kafka;
+pub mod line_counts;
 pub mod lines;
 #[cfg(feature = "delivery")]
 pub mod logged;

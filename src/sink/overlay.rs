@@ -1,14 +1,16 @@
-//! Draws what was found onto a picture: zones, trails, boxes, labels. Knows nothing of files or encoders, so that a video,
+//! Draws what was found onto a picture: zones, lines with their counts, trails, boxes, labels. Knows nothing of files or encoders, so that a video,
 //! a snapshot and a live view look alike.
 
 use super::{
+    line_counts::LineCounts,
     palette::{Rgb, colour_of, ink_on},
     placement::Placement,
     trails::Trails,
     zone_fill::ZoneFill,
 };
 use crate::{
-    config::plan::ZonePlan,
+    config::plan::{LinePlan, ZonePlan},
+    event::{Direction, Event},
     frame::FrameMeta,
     geometry::BBox,
     track::{Track, TrackState},
@@ -33,6 +35,9 @@ const SUBPIXEL_BITS: i32 = 3;
 /// Coordinates beyond are cut, since OpenCV counts in fixed point and overflows.
 const FAR_OUTSIDE_PX: f32 = 20_000.0;
 
+/// Length of the mark on a line that points where `in` is, in letters' heights of plain size.
+const IN_MARK_PX: f32 = 14.0;
+
 /// Zone colours come from another part of the palette than those of the first tracks.
 const ZONE_COLOURS_FROM: u64 = 1_000_003;
 
@@ -45,6 +50,8 @@ pub struct OverlaySettings {
     pub classes: Arc<[String]>,
     /// Zones of the stream.
     pub zones: Vec<ZonePlan>,
+    /// Lines of the stream.
+    pub lines: Vec<LinePlan>,
     /// How far back trails reach; zero draws none.
     pub trail: Duration,
 }
@@ -55,6 +62,8 @@ pub struct Overlay {
     settings: OverlaySettings,
     trails: Trails,
     epoch: Option<u32>,
+    /// Crossings so far, if they are known.
+    counts: Option<LineCounts>,
     /// Zones as they lie on the canvas last drawn on.
     fills: Option<(Placement, Vec<ZoneFill>)>,
 }
@@ -63,7 +72,17 @@ impl Overlay {
     /// An overlay that has seen no frame.
     pub fn new(settings: OverlaySettings) -> Self {
         let trails = Trails::new(settings.trail);
-        Self { settings, trails, epoch: None, fills: None }
+        Self { settings, trails, epoch: None, counts: None, fills: None }
+    }
+
+    /// Takes in what the stream tells: lines are drawn with their counts from then on.
+    pub fn follow(&mut self, events: &[Event]) {
+        self.counts.get_or_insert_default().follow(events);
+    }
+
+    /// The same from somebody who took it in.
+    pub fn set_counts(&mut self, counts: LineCounts) {
+        self.counts = Some(counts);
     }
 
     /// Draws onto `canvas`, 8-bit RGB rows without padding that hold the picture of `meta` as `placement` says.
@@ -86,6 +105,9 @@ impl Overlay {
         let mut pen = Pen::new(&mut image, placement);
         for (index, zone) in self.settings.zones.iter().enumerate() {
             pen.zone_border(zone, zone_colour(index))?;
+        }
+        for (index, line) in self.settings.lines.iter().enumerate() {
+            pen.counting_line(line, self.counts.as_ref(), zone_colour(self.settings.zones.len() + index))?;
         }
         let shown = tracks.iter().filter(|track| track.shown && track.bbox.is_sound());
         for track in shown.clone() {
@@ -205,6 +227,26 @@ impl<'a, Image: ToInputOutputArray> Pen<'a, Image> {
         let Some(top) = corners.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)) else { return Ok(()) };
         let at = self.pixel(top);
         self.label(Point::new(at.x + 2, at.y + 2), LabelSide::Below, colour, &zone.name)
+    }
+
+    /// A line, a mark that points where `in` is, and its name and counts beside the middle.
+    fn counting_line(&mut self, line: &LinePlan, counts: Option<&LineCounts>, colour: Rgb) -> opencv::Result<()> {
+        let size = self.placement.source;
+        let [from, to] =
+            [line.from, line.to].map(|end| (end.x_norm * size.width as f32, end.y_norm * size.height as f32));
+        self.line(&[from, to], false, 2 * self.stroke_px, colour)?;
+        let middle = ((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0);
+        let (across, along) = (to.0 - from.0, to.1 - from.1);
+        let length = across.hypot(along).max(f32::EPSILON);
+        // To the right of somebody who looks from the first end to the second; y grows downwards.
+        let reach = IN_MARK_PX * size.width.min(size.height) as f32 / PLAIN_SHORT_SIDE_PX / length;
+        let tip = (middle.0 - along * reach, middle.1 + across * reach);
+        self.line(&[middle, tip], false, 2 * self.stroke_px, colour)?;
+        let count = |direction| counts.map_or(0, |counts| counts.of(&line.name, direction));
+        let told = counts.map(|_| format!(" in {} out {}", count(Direction::In), count(Direction::Out)));
+        let at = self.pixel(middle);
+        let text = format!("{}{}", line.name, told.unwrap_or_default());
+        self.label(Point::new(at.x + 4, at.y + 4), LabelSide::Below, colour, &text)
     }
 
     fn trail(&mut self, points: &[(f32, f32)], colour: Rgb) -> opencv::Result<()> {

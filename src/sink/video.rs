@@ -1,4 +1,4 @@
-//! `annotated.mp4`: every frame of a stream with its zones, trails, boxes and labels, at the times the frames had.
+//! `annotated.mp4`: every frame of a stream with its zones, lines, trails, boxes and labels, at the times the frames had.
 
 use super::{
     Recorder, SinkError,
@@ -6,13 +6,12 @@ use super::{
     picture_video::PictureVideo,
 };
 use crate::{
-    config::plan::ZonePlan,
     frame::Frame,
     pipeline::flow::{Analyzed, Flow},
     source::SourceInfo,
     track::Track,
 };
-use std::{path::Path, sync::Arc, time::Duration};
+use std::path::Path;
 
 /// Writes one stream's annotated video.
 #[derive(Debug)]
@@ -24,17 +23,9 @@ pub struct AnnotatedVideo {
 impl AnnotatedVideo {
     /// Creates the file (and its folder where missing) for a stream that begins as `info` says.
     ///
-    /// `classes`: names by `ClassId`. `trail`: how far back trails reach; zero draws none. Later pictures of another size
-    /// are letterboxed into the first one's.
-    pub fn create(
-        path: &Path,
-        info: &SourceInfo,
-        classes: Arc<[String]>,
-        zones: &[ZonePlan],
-        trail: Duration,
-    ) -> Result<Self, SinkError> {
-        let overlay = Overlay::new(OverlaySettings { classes, zones: zones.to_vec(), trail });
-        Ok(Self { pictures: PictureVideo::create(path, info)?, overlay })
+    /// Later pictures of another size are letterboxed into the first one's.
+    pub fn create(path: &Path, info: &SourceInfo, overlay: OverlaySettings) -> Result<Self, SinkError> {
+        Ok(Self { pictures: PictureVideo::create(path, info)?, overlay: Overlay::new(overlay) })
     }
 
     /// Draws `tracks` on a copy of `frame` and appends it. After an error the file ends with the last whole fragment.
@@ -52,6 +43,7 @@ impl AnnotatedVideo {
 
 impl Recorder for AnnotatedVideo {
     fn record(&mut self, item: &Analyzed) -> Result<(), SinkError> {
+        self.overlay.follow(&item.events);
         match &item.flow {
             Flow::Data(tracked) => self.write(&tracked.frame, &tracked.tracks),
             Flow::Epoch { .. } | Flow::Turn { .. } | Flow::EndOfStream { .. } => Ok(()),

@@ -5,7 +5,8 @@
 
 use super::{
     Activation, FoldedConv,
-    native::{self, Fused},
+    native::{self, Fused, quantized::Convolution},
+    quantized::{self, QuantizedLayer, Scale},
     runtime::{Placement, TorchError},
 };
 use tch::{Device, Kind, Tensor};
@@ -45,6 +46,8 @@ enum Weight {
     Packed { weight: Tensor, fused: Fused, rest: Activation },
     /// In channels_last order.
     Plain(Tensor),
+    /// Over bytes of this scale; floats are made bytes first.
+    Bytes { convolution: Convolution, scale: Scale, rest: Activation },
 }
 
 impl ConvLayer {
@@ -91,21 +94,42 @@ impl ConvLayer {
         Ok(Self { weight, bias, geometry, activation, input_channels, kind })
     }
 
+    /// A convolution over bytes, of 32-bit floats on the host as in `from_tensors`. Bytes come out only where
+    /// `quantized::fused` knows the activation.
+    pub(super) fn over_bytes(weight: &Tensor, bias: &Tensor, layer: &QuantizedLayer) -> Result<Self, TorchError> {
+        let convolution = quantized::convolution(weight, bias, layer)?;
+        let rest = if quantized::fused(layer.activation).is_some() { Activation::Linear } else { layer.activation };
+        Ok(Self {
+            weight: Weight::Bytes { convolution, scale: layer.input, rest },
+            bias: bias.shallow_clone(),
+            geometry: layer.geometry,
+            activation: layer.activation,
+            input_channels: weight.size().get(1).copied().unwrap_or(0) * layer.geometry.groups,
+            kind: Kind::Uint8,
+        })
+    }
+
     /// Output of shape (N, filters, rows, columns), of the precision the layer was made in, whatever the input's is.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, TorchError> {
         let shape = input.size();
         if shape.get(1) != Some(&self.input_channels) {
             return Err(TorchError(format!("input {shape:?} of a convolution over {} channels", self.input_channels)));
         }
-        let input = &input.f_to_kind(self.kind)?;
         match &self.weight {
+            Weight::Bytes { convolution, scale, rest } => {
+                let run = |bytes: &Tensor| convolution.run(bytes).map_err(TorchError);
+                let output = if input.kind() == self.kind { run(input) } else { run(&scale.bytes_of(input)?) };
+                activate(output?, *rest)
+            }
             Weight::Packed { weight, fused, rest } => {
+                let input = &input.f_to_kind(self.kind)?;
                 let refused = || TorchError(format!("convolution of {shape:?} failed; out of memory?"));
                 let output = native::convolution(input, weight, &self.bias, &self.geometry, fused);
                 activate(output.ok_or_else(refused)?, *rest)
             }
             Weight::Plain(weight) => {
                 let Geometry { stride, padding, dilation, groups } = self.geometry;
+                let input = input.f_to_kind(self.kind)?;
                 let output = input.f_conv2d(weight, Some(&self.bias), stride, padding, dilation, groups)?;
                 activate(output, self.activation)
             }

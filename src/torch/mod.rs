@@ -4,6 +4,7 @@
 //! damaged file is refused with a name and a number before libtorch hears of it; `layers` and the networks on top of it
 //! are the only ones that compute.
 
+pub mod calibration;
 pub mod darknet;
 pub mod model_file;
 pub mod pickle;
@@ -17,6 +18,8 @@ pub mod mobilenet_v2;
 mod native;
 #[cfg(feature = "torch")]
 pub mod onnx;
+#[cfg(feature = "torch")]
+pub mod quantized;
 #[cfg(feature = "torch")]
 pub mod runtime;
 #[cfg(feature = "torch")]

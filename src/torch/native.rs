@@ -1,9 +1,11 @@
 //! What tch does not offer, looked up at run time in what is loaded: a convolution with its activation fused in, the
-//! loading of libtorch's CUDA half, the threads of one thread's operations, the heaps of all; TorchScript's freezing, of `script.cpp`; and
-//! networks that threads share. The only module of inference with unsafe code.
+//! loading of libtorch's CUDA half, the threads of one thread's operations, the heaps of all; TorchScript's freezing, of
+//! `script.cpp`; and networks that threads share; `quantized` convolves bytes. The only module of inference with unsafe code.
 #![allow(unsafe_code)]
 
-use super::runtime::{Network, TorchError};
+pub(super) mod quantized;
+
+use super::runtime::{Network, See, TorchError};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use std::{
     ffi::{CStr, c_char, c_void},
@@ -172,6 +174,11 @@ impl SharedNetwork {
     /// See `Network::forward`.
     pub fn forward(&self, batch: &Tensor) -> Result<Vec<Tensor>, TorchError> {
         self.0.forward(batch)
+    }
+
+    /// See `Network::observe`.
+    pub fn observe(&self, batch: &Tensor, see: &mut See<'_>) -> Result<Vec<Tensor>, TorchError> {
+        self.0.observe(batch, see)
     }
 
     /// See `Network::max_batch`.

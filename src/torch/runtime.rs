@@ -20,8 +20,18 @@ impl From<TchError> for TorchError {
     }
 }
 
+/// Takes a value of a network with its name.
+pub type See<'a> = dyn FnMut(&str, &Tensor) -> Result<(), TorchError> + 'a;
+
 /// A loaded network. Running it only reads it, so that several threads may do so at once (`SharedNetwork`).
 pub trait Network: Send {
+    /// Runs a batch as `forward` does, in 32-bit floats, and shows what each convolution reads, by the name that a
+    /// calibration knows it by.
+    fn observe(&self, batch: &Tensor, see: &mut See<'_>) -> Result<Vec<Tensor>, TorchError> {
+        let _ = (batch, see);
+        Err(TorchError("only ONNX and Darknet networks can be run in int8".into()))
+    }
+
     /// Runs a batch (N, 3, height, width) of floats, in channels_last order for speed. One tensor an output, batch first.
     fn forward(&self, batch: &Tensor) -> Result<Vec<Tensor>, TorchError>;
 
@@ -51,6 +61,8 @@ pub enum Precision {
     Bf16,
     /// Half floats, for GPUs.
     Fp16,
+    /// Bytes in convolutions, as a calibration says; between them the floats the processor is fast in. For CPUs.
+    Int8,
 }
 
 impl Precision {
@@ -59,7 +71,13 @@ impl Precision {
             Self::Fp32 => tch::Kind::Float,
             Self::Bf16 => tch::Kind::BFloat16,
             Self::Fp16 => tch::Kind::Half,
+            Self::Int8 => Self::of_processor().kind(),
         }
+    }
+
+    /// The floats the processor is fast in.
+    pub fn of_processor() -> Self {
+        if has_brain_floats() { Self::Bf16 } else { Self::Fp32 }
     }
 }
 
@@ -69,6 +87,7 @@ impl fmt::Display for Precision {
             Self::Fp32 => "fp32",
             Self::Bf16 => "bf16",
             Self::Fp16 => "fp16",
+            Self::Int8 => "int8",
         })
     }
 }
@@ -93,7 +112,7 @@ static PLACEMENT: OnceLock<(Device, Precision)> = OnceLock::new();
 
 /// Sets where and in which precision networks run that are opened from now on. Only the first call counts.
 ///
-/// Errors: a GPU is asked for that is not there; half floats without a GPU.
+/// Errors: a GPU is asked for that is not there; half floats without a GPU, bytes on one.
 pub fn set_placement(device: DeviceChoice, precision: PrecisionChoice) -> Result<(), TorchError> {
     let device = match device {
         DeviceChoice::Cpu => Device::Cpu,
@@ -107,8 +126,11 @@ pub fn set_placement(device: DeviceChoice, precision: PrecisionChoice) -> Result
         (PrecisionChoice::Fp16, Device::Cpu) => {
             return Err(TorchError("fp16 needs a GPU; choose fp32 or bf16".into()));
         }
-        (PrecisionChoice::Auto, Device::Cpu) if has_brain_floats() => Precision::Bf16,
-        (PrecisionChoice::Auto, Device::Cpu) => Precision::Fp32,
+        (PrecisionChoice::Int8, Device::Cuda(_)) => {
+            return Err(TorchError("int8 runs on the cpu; choose fp16 or auto on a GPU".into()));
+        }
+        (PrecisionChoice::Int8, Device::Cpu) => Precision::Int8,
+        (PrecisionChoice::Auto, Device::Cpu) => Precision::of_processor(),
     };
     if precision == Precision::Bf16 && device == Device::Cpu && !has_brain_floats() {
         tracing::warn!("this CPU has no bf16 in hardware: networks will be slower than in fp32");

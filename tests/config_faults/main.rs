@@ -1,6 +1,7 @@
 //! What a user hears of a pipeline file that is wrong: everything at once, where, why and what to do.
 
 mod any_input;
+mod media;
 
 use eyeline::config::{
     self, Checked, Fault, Faults, Host, check,

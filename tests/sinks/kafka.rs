@@ -79,3 +79,15 @@ fn kafka_survives_brokers_that_go_and_come() {
     assert_eq!(scene.report().skipped, 0);
     scene.assert_arrived(&stored(&cluster, &scene.ids()));
 }
+
+#[test]
+fn kafka_that_takes_one_a_second_gets_everything_once() {
+    let cluster = cluster();
+    let mut scene = Scene::slow(&sink(&cluster), 1);
+    cluster.broker_round_trip_time(1, Duration::from_secs(1)).expect("slow");
+    let ids = || {
+        cluster.broker_round_trip_time(1, Duration::ZERO).expect("quick");
+        stored(&cluster, &(0..4).flat_map(|s| ["gate", "yard"].map(|stream| format!("{stream}/{s}"))).collect())
+    };
+    scene.trickle(ids);
+}

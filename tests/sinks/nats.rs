@@ -2,7 +2,7 @@
 
 use super::{
     certs::Certs,
-    process::{How, PASSWORD, Server},
+    process::{How, ONE_A_SECOND, PASSWORD, Server},
     proxy::throttle,
     scene::{Scene, event, id_of},
 };
@@ -68,6 +68,14 @@ fn a_slow_wire_and_a_too_large_event_hold_nats_up_no_longer_than_needed() {
     scene.wait_delivered();
     scene.assert_arrived(&stored(server.port));
     assert_eq!(scene.report().skipped, 1);
+}
+
+#[test]
+fn nats_that_takes_one_a_second_gets_everything_once() {
+    let mut server = Server::new(nats_server);
+    server.start(How::default());
+    let mut scene = Scene::slow(&sink(throttle(server.port, ONE_A_SECOND), ""), 50);
+    scene.trickle(|| stored(server.port));
 }
 
 #[test]

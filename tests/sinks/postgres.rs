@@ -2,7 +2,7 @@
 
 use super::{
     certs::Certs,
-    process::{How, PASSWORD, Server},
+    process::{How, ONE_A_SECOND, PASSWORD, Server},
     proxy::throttle,
     scene::Scene,
 };
@@ -108,4 +108,12 @@ fn a_slow_wire_to_postgres_loses_nothing_and_tls_works() {
     scene.append();
     scene.wait_delivered();
     scene.assert_arrived(&stored(server.port));
+}
+
+#[test]
+fn postgres_that_takes_one_a_second_gets_everything_once() {
+    let mut server = Server::new(server);
+    server.start(How::default());
+    let mut scene = Scene::slow(&sink(throttle(server.port, ONE_A_SECOND), ""), 50);
+    scene.trickle(|| stored(server.port));
 }

@@ -10,8 +10,11 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Longest wait for anything that must happen.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+/// Longest wait for anything that must happen, after outages of a minute too.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Bytes a second towards a server that let one event through, with what surrounds it, in a second.
+pub const ONE_A_SECOND: usize = 400;
 
 /// The password the servers know.
 pub const PASSWORD: &str = "hunter2-not-to-be-seen";

@@ -5,7 +5,7 @@ use super::{
     process::{How, PASSWORD, PATIENCE, Server},
 };
 use eyeline::{
-    config::{self, Host},
+    config::{self, Host, plan_sinks::SinksPlan},
     event::{
         Clock, Event, What,
         log::{EventLog, LogSettings},
@@ -62,9 +62,34 @@ pub struct Scene {
 impl Scene {
     /// The sinks of `sinks`, lines of the section of that name.
     pub fn new(sinks: &str) -> Self {
+        Self::with(&plan(sinks))
+    }
+
+    /// The same for servers that take about a message a second: with the patience of a real pipeline.
+    pub fn slow(sinks: &str, max_batch: usize) -> Self {
+        let mut plan = plan(sinks);
+        (plan.delivery.timeout, plan.delivery.max_batch) = (Duration::from_secs(10), max_batch);
+        Self::with(&plan)
+    }
+
+    /// A few events, to a server that takes about one a second: everything arrives, in order and nothing twice, and later
+    /// than it was told.
+    pub fn trickle(&mut self, stored: impl FnOnce() -> Vec<String>) {
+        const EVENTS: usize = 8;
+        self.append_many(EVENTS);
+        assert!(self.log.flush(PATIENCE));
+        let began = Instant::now();
+        self.wait_delivered();
+        assert!(began.elapsed() > Duration::from_secs(2), "that was no slow server: {:?}", began.elapsed());
+        let stored = stored();
+        self.assert_arrived(&stored);
+        assert_eq!((stored.len(), self.report().skipped), (EVENTS, 0));
+    }
+
+    fn with(plan: &SinksPlan) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         let log = EventLog::open(LogSettings::at(&folder.path().join("events.sqlite"))).expect("a log");
-        let followers = Followers::start(&plan(sinks), Arc::new(log.clone())).expect("threads");
+        let followers = Followers::start(plan, Arc::new(log.clone())).expect("threads");
         Self { log, followers, sequences: HashMap::new(), _folder: folder }
     }
 
@@ -130,8 +155,14 @@ impl Scene {
         assert!(missing.is_empty(), "{} lost: {missing:?}", missing.len());
     }
 
-    /// A server that is absent, appears, hangs, is killed, refuses the login, is stopped. `hang` where it can be told to.
+    /// A server that is absent, appears, hangs, is killed, refuses the login, is stopped.
     pub fn misfortunes(&mut self, server: &mut Server) {
+        self.misfortunes_heard(server, &|_| ());
+    }
+
+    /// The same with somebody who listens; `heard_all` waits until they have heard everything so far, before the server is
+    /// killed.
+    pub fn misfortunes_heard(&mut self, server: &mut Server, heard_all: &dyn Fn(&Self)) {
         self.append();
         self.wait_trouble();
         server.start(How::default());
@@ -143,6 +174,7 @@ impl Scene {
         self.append();
         server.go_on();
         self.wait_delivered();
+        heard_all(self);
 
         self.append();
         server.kill();
@@ -170,7 +202,7 @@ pub fn outage() {
 }
 
 /// The plan of a pipeline with these sinks, made for impatient tests.
-pub fn plan(sinks: &str) -> config::plan_sinks::SinksPlan {
+pub fn plan(sinks: &str) -> SinksPlan {
     let text = format!(
         "version: 1\nstreams:\n  - {{name: gate, file: a.mp4, zones: [{{name: door, polygon: [[0, 0], [1, 0], [1, 1]]}}]}}\n  \
          - {{name: yard, file: b.mp4}}\n\

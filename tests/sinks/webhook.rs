@@ -1,7 +1,8 @@
 //! An HTTP server of the test's own, which does as it is told.
 
 use super::{
-    process::{PASSWORD, free_port},
+    process::{ONE_A_SECOND, PASSWORD, free_port},
+    proxy::throttle,
     scene::{Scene, event},
 };
 use eyeline::event::{Event, What};
@@ -161,4 +162,12 @@ fn redirections_are_followed_within_the_host_only() {
     let paths = hook.paths.lock().expect("sound").clone();
     assert!(paths.contains(&"POST /here HTTP/1.1".to_owned()), "{paths:?}");
     assert!(paths.iter().all(|path| !path.contains("there") && !path.contains("elsewhere")), "{paths:?}");
+}
+
+#[test]
+fn a_webhook_that_takes_one_a_second_gets_everything_once() {
+    let (hook, port) = (Hook::default(), free_port());
+    hook.listen(port);
+    let mut scene = Scene::slow(&sink(throttle(port, ONE_A_SECOND)), 50);
+    scene.trickle(|| hook.taken());
 }

@@ -55,7 +55,10 @@ fn of<'a>(events: &'a [Event], kind: &str) -> Vec<&'a Event> {
 
 #[test]
 fn speed_is_told_in_metres_a_second() {
-    let rules = Rules { updates: seconds(1), ..Rules::default() };
+    let rules = Rules {
+        updates: seconds(1).map(|interval| Updates { interval, cause: UpdateCause::Time }),
+        ..Rules::default()
+    };
     // 1.4 m/s at 50 px/m, then twice as fast.
     let walk = |now: f32| vec![(1, PERSON, [100.0 + 70.0 * (now + (now - 5.0).max(0.0)), 500.0])];
     let events = told(&mut with(Vec::new(), rules), 80, walk);

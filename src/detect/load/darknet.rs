@@ -21,13 +21,12 @@ use crate::{
             weights,
         },
         model_file::ModelFile,
-        runtime::SharedNetwork,
+        runtime::{Placement, SharedNetwork},
     },
 };
-use tch::Device;
 
 /// Builds the network of `model`'s weights and the cfg that belongs to them.
-pub(super) fn load(plan: &DetectPlan, model: &Model, device: Device) -> Result<Loaded, InferError> {
+pub(super) fn load(plan: &DetectPlan, model: &Model, place: Placement) -> Result<Loaded, InferError> {
     let fail = |problem: String| InferError::Model { model: plan.model.clone(), problem };
     let given = model.input_spec();
     let size = plan.input_px.map(|px| ImageSize { width: px, height: px }).or(given.map(|input| input.size()));
@@ -40,7 +39,9 @@ pub(super) fn load(plan: &DetectPlan, model: &Model, device: Device) -> Result<L
     let count = class_count(&cfg).map_err(|problem| fail(format!("{name}: {problem}")))?;
     let classes = names::fitting(names::known(model, None), count);
     let classes = classes.map_err(|problem| fail(format!("{name}: {problem}")))?;
-    let network = DarknetNetwork::new(&cfg, &folded, device).map_err(|error| torch_error(&plan.model, error))?;
+    let calibration = model.calibration(place).map_err(fail)?;
+    let network = DarknetNetwork::calibrated(&cfg, &folded, place, calibration.as_ref());
+    let network = network.map_err(|error| torch_error(&plan.model, error))?;
     let input = ImageSize { width: cfg.input.width as u32, height: cfg.input.height as u32 };
     let head = head(&cfg, input);
     decisions.push(format!("head darknet, because {name} says so: {}", head.expected()));

@@ -14,13 +14,13 @@ use crate::{
         zoo::{self, HeadSpec, InputSpec, Located, ModelCard, ModelFormat, ModelNotes, Task, Zoo, ZooEntry},
     },
     torch::{
+        calibration::Calibration,
         model_file::ModelFile,
-        runtime::{SharedNetwork, TorchError},
+        runtime::{Placement, Precision, SharedNetwork, TorchError},
         script::is_torchscript,
     },
 };
 use std::path::{Path, PathBuf};
-use tch::Device;
 
 /// Side of an input that nobody gives a size: what most detectors are trained at.
 const USUAL_PX: u32 = 640;
@@ -48,13 +48,17 @@ struct Model {
     notes: ModelNotes,
 }
 
-/// Reads the files `plan.model` names and builds the network on `device`.
-pub(super) fn load(plan: &DetectPlan, device: Device) -> Result<Loaded, InferError> {
+/// Reads the files `plan.model` names and builds the network where it runs.
+pub(super) fn load(plan: &DetectPlan, place: Placement) -> Result<Loaded, InferError> {
     let model = Model::read(&plan.model).map_err(|problem| InferError::Model { model: plan.model.clone(), problem })?;
     let loaded = match model.format {
-        ModelFormat::Darknet => darknet::load(plan, &model, device),
-        ModelFormat::Torchscript => script::load(plan, &model, device),
-        _ => onnx::load(plan, &model, device),
+        ModelFormat::Darknet => darknet::load(plan, &model, place),
+        ModelFormat::Torchscript if place.precision == Precision::Int8 => Err(InferError::Model {
+            model: plan.model.clone(),
+            problem: "TorchScript cannot be run in int8; export the model to ONNX or choose another precision".into(),
+        }),
+        ModelFormat::Torchscript => script::load(plan, &model, place.device),
+        _ => onnx::load(plan, &model, place),
     }?;
     for decision in &loaded.decisions {
         tracing::info!(model = plan.model, "{decision}");
@@ -92,6 +96,12 @@ impl Model {
                 Ok(Self { format, notes: ModelNotes::beside(&path)?, file, entry })
             }
         }
+    }
+
+    /// What int8 needs, where that is the precision.
+    fn calibration(&self, place: Placement) -> Result<Option<Calibration>, String> {
+        let wanted = place.precision == Precision::Int8;
+        wanted.then(|| Calibration::read(&self.file.path, &self.file.sha256)).transpose()
     }
 
     /// How the head is to be read, as far as anybody says.

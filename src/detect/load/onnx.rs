@@ -5,14 +5,17 @@ use crate::{
     config::plan::DetectPlan,
     detect::InferError,
     frame::ImageSize,
-    torch::onnx::{BuildOptions, OnnxError, OnnxFile, OnnxNetwork},
+    torch::{
+        onnx::{BuildOptions, OnnxError, OnnxFile, OnnxNetwork},
+        runtime::Placement,
+    },
 };
-use tch::Device;
 
 /// Builds the network of an ONNX file and chooses its head.
-pub(super) fn load(plan: &DetectPlan, model: &Model, device: Device) -> Result<Loaded, InferError> {
+pub(super) fn load(plan: &DetectPlan, model: &Model, place: Placement) -> Result<Loaded, InferError> {
     let path = model.file.path.display();
     let fail = |problem: String| InferError::Model { model: plan.model.clone(), problem: format!("{path}: {problem}") };
+    let fail_plainly = |problem: String| InferError::Model { model: plan.model.clone(), problem };
     let on_onnx = |error: OnnxError| match error {
         OnnxError::Torch(error) => torch_error(&plan.model, error),
         error => fail(error.to_string()),
@@ -20,7 +23,8 @@ pub(super) fn load(plan: &DetectPlan, model: &Model, device: Device) -> Result<L
     let file = OnnxFile::parse(&model.file.bytes).map_err(on_onnx)?;
     let mut decisions = Vec::new();
     let size = input_size(plan, model, &file, &mut decisions);
-    let options = BuildOptions { place: device.into(), size, usual_batch: 1 };
+    let calibration = model.calibration(place).map_err(fail_plainly)?;
+    let options = BuildOptions { place, size, usual_batch: 1, calibration: calibration.as_ref() };
     let network = OnnxNetwork::build(&file, &options).map_err(on_onnx)?;
     if network.input_channels() != 3 {
         let channels = network.input_channels();
@@ -28,7 +32,7 @@ pub(super) fn load(plan: &DetectPlan, model: &Model, device: Device) -> Result<L
     }
     let input = network.input_size();
     let written = file.metadata().get("names").and_then(|text| names::from_dictionary(text));
-    Built { network: Box::new(network), input, written, decisions }.read(plan, model, device)
+    Built { network: Box::new(network), input, written, decisions }.read(plan, model, place.device)
 }
 
 /// The size to build for; `None` takes the file's.

@@ -20,7 +20,7 @@ use super::{
 use crossbeam_channel::{Sender, bounded};
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -211,6 +211,12 @@ impl EventLog {
         sent && wait.recv_timeout(timeout.saturating_sub(began.elapsed())).is_ok()
     }
 
+    /// What the disk does not take at the next try is lost and counted, from here on: for the end of a run, since without
+    /// it the writer tries for ever. `flush` then ends soon.
+    pub fn give_up(&self) {
+        self.0.shared.closing.store(true, Ordering::Release);
+    }
+
     /// The events behind `position`, oldest first, at most `limit`. Positions grow but may have gaps.
     pub fn read_after(&self, position: u64, limit: usize) -> Result<Vec<Logged>, LogError> {
         self.0.reader.read_after(position, limit)
@@ -330,7 +336,12 @@ fn lock(path: &Path) -> Result<File, LogError> {
     let file = File::create(PathBuf::from(name)).map_err(|error| LogError::of(path, "cannot be locked", &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(error) => Err(LogError::of(path, "another eyeline has it open", &error)),
+        Err(TryLockError::WouldBlock) => Err(LogError {
+            path: path.to_owned(),
+            problem: "another eyeline has it open; stop that one, or give this one another output.dir or events.log"
+                .into(),
+        }),
+        Err(TryLockError::Error(error)) => Err(LogError::of(path, "cannot be locked", &error)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Events and what follows from them, in one transaction: rows of `events`, the streams' states, the sinks' cursors.
 
 use crate::event::{
-    Direction, Event, Timestamp, What,
+    Clock, Direction, Event, Timestamp, What,
     state::{Change, OpenTrack, StreamState, Totals},
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -37,6 +37,7 @@ impl Memory {
                 next_track: row.get::<_, i64>(3)? as u64,
                 is_open: row.get(4)?,
                 latest: (row.get::<_, i64>(5)? as u64, row.get(6)?),
+                captured: Default::default(),
                 open: open_tracks(connection, id)?,
                 totals: totals(connection, id)?,
             };
@@ -123,6 +124,16 @@ fn write_change(tx: &Transaction<'_>, known: &Known, change: Option<Change>) -> 
             keep.execute(params![id, zone, total as i64])
         }
     }
+}
+
+/// When the newest event of a stream was captured, and by which clock; nothing and a recording's where it was discarded.
+/// Looks for it from the end of the log.
+pub(super) fn captured(connection: &Connection, stream: i64) -> rusqlite::Result<(Option<Timestamp>, Clock)> {
+    let mut select =
+        connection.prepare_cached("SELECT body FROM events WHERE stream = ?1 ORDER BY position DESC LIMIT 1")?;
+    let body: Option<String> = select.query_row([stream], |row| row.get(0)).optional()?;
+    let event: Option<Event> = body.and_then(|body| serde_json::from_str(&body).ok());
+    Ok(event.map_or((None, Clock::File), |event| (event.captured_at, event.clock)))
 }
 
 fn open_tracks(connection: &Connection, stream: i64) -> rusqlite::Result<BTreeMap<u64, OpenTrack>> {

@@ -84,7 +84,10 @@ fn two_programs_do_not_share_a_log() {
     let folder = folder();
     let first = open(&folder);
     let second = EventLog::open(settings(&folder)).expect_err("locked");
-    assert!(second.to_string().contains("another eyeline has it open"), "{second}");
+    assert!(
+        second.to_string().contains("another eyeline has it open; stop that one, or give this one another"),
+        "{second}"
+    );
     drop(first);
     drop(open(&folder));
 }
@@ -157,6 +160,22 @@ fn a_full_disk_loses_events_but_neither_the_program_nor_what_was_committed() {
     log.append(&events("gate", log.next_sequence("gate")..log.next_sequence("gate") + 1));
     assert!(log.flush(LONG));
     assert_eq!(log.figures().lost, 0);
+}
+
+#[test]
+fn a_log_that_is_given_up_counts_what_waits_and_keeps_what_it_can() {
+    let folder = folder();
+    let log = open(&folder);
+    let other = rusqlite::Connection::open(folder.path().join("events.db")).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locks");
+    (0..50).for_each(|sequence| log.append(&events("gate", sequence..sequence + 1)));
+    log.give_up();
+    assert!(log.flush(LONG));
+    assert_eq!(log.figures().lost, 50);
+    other.execute_batch("ROLLBACK").expect("unlocks");
+    log.append(&events("gate", 50..51));
+    assert!(log.flush(LONG));
+    assert_eq!((log.figures().committed, log.figures().lost), (1, 50));
 }
 
 #[test]

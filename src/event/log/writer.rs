@@ -42,12 +42,17 @@ pub(super) struct Writer {
     memory: Memory,
     shared: Arc<Shared>,
     retention: retention::Clockwork,
+    /// Whether the last try to write failed: told when it begins and when it ends.
+    is_failing: bool,
 }
 
 impl Writer {
     /// Takes over an open file: reads its state and closes what a crash left open.
     pub fn open(mut connection: Connection, settings: LogSettings) -> rusqlite::Result<(Self, Arc<Shared>)> {
         let mut memory = Memory::read(&connection)?;
+        for known in memory.streams.values_mut().filter(|known| known.state.is_unfinished()) {
+            known.state.captured = store::captured(&connection, known.id)?;
+        }
         let closing: Vec<Event> = memory.streams.iter().flat_map(|(name, known)| known.state.closing(name)).collect();
         if !closing.is_empty() {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -70,8 +75,8 @@ impl Writer {
             retried: AtomicU64::new(0),
             discarded: AtomicU64::new(store::figure(&connection, "discarded")?),
         });
-        let writer =
-            Self { connection, memory, shared: Arc::clone(&shared), retention: retention::Clockwork::default() };
+        let retention = retention::Clockwork::default();
+        let writer = Self { connection, memory, shared: Arc::clone(&shared), retention, is_failing: false };
         Ok((writer, shared))
     }
 
@@ -106,12 +111,12 @@ impl Writer {
         }
     }
 
-    /// Commits `events` and the cursors, however often it takes. Tries once only when the log is being closed.
+    /// Commits `events` and the cursors, however often it takes. Tries once only when the log is given up or closed.
     fn keep(&mut self, events: &[Event]) {
         let mut tries = 0;
         while let Err(error) = self.commit(events) {
             self.shared.retried.fetch_add(1, Ordering::Relaxed);
-            if tries == 0 {
+            if !std::mem::replace(&mut self.is_failing, true) {
                 let path = self.shared.settings.path.display();
                 tracing::warn!(%path, %error, "the event log cannot be written, trying again");
             }
@@ -121,7 +126,7 @@ impl Writer {
             }
             if self.shared.closing.load(Ordering::Acquire) {
                 self.shared.lost.fetch_add(events.len() as u64, Ordering::Relaxed);
-                tracing::warn!(events = events.len(), "not kept: the event log could not be written to the end");
+                tracing::debug!(events = events.len(), "not kept: the event log could not be written to the end");
                 return;
             }
             // Room made by discarding is the only help this program has to offer.
@@ -129,7 +134,8 @@ impl Writer {
             std::thread::sleep(RETRY[tries.min(RETRY.len() - 1)]);
             tries += 1;
         }
-        if self.shared.stalled.swap(false, Ordering::Relaxed) || tries > 0 {
+        let was_failing = std::mem::take(&mut self.is_failing);
+        if self.shared.stalled.swap(false, Ordering::Relaxed) || was_failing {
             let lost = self.shared.lost.load(Ordering::Relaxed);
             tracing::info!(lost_in_all = lost, "the event log is written again");
         }

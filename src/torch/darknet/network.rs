@@ -3,8 +3,11 @@
 use super::cfg::{Cfg, Conv, LayerKind, MaxPool, Shape};
 use crate::torch::{
     Activation, FoldedConv,
-    layers::{ConvLayer, Geometry, activate},
-    runtime::{Network, Placement, Precision, TorchError},
+    calibration::{Calibration, Range},
+    layers::{ConvLayer, Geometry, activate, host_tensor},
+    native::quantized::Given,
+    quantized::{QuantizedLayer, Scale},
+    runtime::{Network, Placement, Precision, See, TorchError},
 };
 use tch::{Device, Kind, Tensor};
 
@@ -48,7 +51,16 @@ const CPU_ACTIVATION_BYTES: usize = 16 << 20;
 impl DarknetNetwork {
     /// Builds the network; `weights` are those of the cfg's convolutions in order.
     pub fn new(cfg: &Cfg, weights: &[FoldedConv], place: impl Into<Placement>) -> Result<Self, TorchError> {
-        let place = place.into();
+        Self::calibrated(cfg, weights, place.into(), None)
+    }
+
+    /// As `new`, with what `Precision::Int8` needs.
+    pub fn calibrated(
+        cfg: &Cfg,
+        weights: &[FoldedConv],
+        place: Placement,
+        calibration: Option<&Calibration>,
+    ) -> Result<Self, TorchError> {
         let largest = cfg.layers.iter().map(|layer| values(layer.output)).max().unwrap_or(1).max(1);
         let pictures_at_once =
             if place.device == Device::Cpu { (CPU_ACTIVATION_BYTES / (4 * largest)).max(1) } else { usize::MAX };
@@ -63,7 +75,11 @@ impl DarknetNetwork {
                     // What a head reads are coordinates, which need more than 8 bits.
                     let is_head = matches!(cfg.layers.get(index + 1).map(|next| &next.kind), Some(LayerKind::Yolo(_)));
                     let place = if is_head { Placement { precision: Precision::Fp32, ..place } } else { place };
-                    Operation::Conv(convolution(conv, folded, input, place)?)
+                    let range = calibration.and_then(|known| known.ranges.get(&index.to_string()).copied());
+                    Operation::Conv(match range.filter(|_| place.precision == Precision::Int8) {
+                        Some(range) => over_bytes(conv, folded, input, range)?,
+                        None => convolution(conv, folded, input, place)?,
+                    })
                 }
                 LayerKind::MaxPool(pool) => Operation::MaxPool(Pool::new(pool, input, layer.output)),
                 LayerKind::Route { layers, groups, group } => {
@@ -86,11 +102,14 @@ impl DarknetNetwork {
         Ok(Self { steps, pictures_at_once, kind: place.precision.kind() })
     }
 
-    fn forward_at_once(&self, batch: Tensor) -> Result<Vec<Tensor>, TorchError> {
+    fn forward_at_once(&self, batch: Tensor, mut see: Option<&mut See<'_>>) -> Result<Vec<Tensor>, TorchError> {
         let mut kept: Vec<Option<Tensor>> = Vec::with_capacity(self.steps.len());
         let mut outputs = Vec::new();
         let mut current = batch.f_to_kind(self.kind)?;
-        for step in &self.steps {
+        for (index, step) in self.steps.iter().enumerate() {
+            if let (Some(see), Operation::Conv(_)) = (see.as_mut(), &step.operation) {
+                see(&index.to_string(), &current)?;
+            }
             current = step.operation.run(current, &kept, &mut outputs)?;
             for &index in &step.done_with {
                 kept[index] = None;
@@ -102,15 +121,20 @@ impl DarknetNetwork {
 }
 
 impl Network for DarknetNetwork {
+    fn observe(&self, batch: &Tensor, see: &mut See<'_>) -> Result<Vec<Tensor>, TorchError> {
+        self.forward_at_once(batch.shallow_clone(), Some(see))
+    }
+
     fn forward(&self, batch: &Tensor) -> Result<Vec<Tensor>, TorchError> {
         let pictures = *batch.size().first().unwrap_or(&0);
         if pictures <= self.pictures_at_once {
-            return self.forward_at_once(batch.shallow_clone());
+            return self.forward_at_once(batch.shallow_clone(), None);
         }
         let mut parts: Vec<Vec<Tensor>> = Vec::new();
         for first in (0..pictures).step_by(usize::try_from(self.pictures_at_once).unwrap_or(1)) {
             let count = self.pictures_at_once.min(pictures - first);
-            for (index, output) in self.forward_at_once(batch.f_narrow(0, first, count)?)?.into_iter().enumerate() {
+            for (index, output) in self.forward_at_once(batch.f_narrow(0, first, count)?, None)?.into_iter().enumerate()
+            {
                 if parts.len() <= index {
                     parts.push(Vec::new());
                 }
@@ -185,6 +209,20 @@ fn convolution(conv: &Conv, folded: &FoldedConv, input: Shape, place: Placement)
     let geometry = Geometry::square(conv.stride as i64, conv.padding as i64, conv.groups as i64);
     let shape = [1, input.channels as i64, input.height as i64, input.width as i64];
     ConvLayer::new(folded, geometry, conv.activation, place, shape)
+}
+
+/// A convolution whose input lies in a range.
+fn over_bytes(conv: &Conv, folded: &FoldedConv, input: Shape, range: Range) -> Result<ConvLayer, TorchError> {
+    let layer = QuantizedLayer {
+        geometry: Geometry::square(conv.stride as i64, conv.padding as i64, conv.groups as i64),
+        activation: conv.activation,
+        shape: [1, input.channels as i64, input.height as i64, input.width as i64],
+        input: Scale::over(range),
+        output: Given::Floats(Precision::Int8.kind()),
+    };
+    let weight = host_tensor(&folded.weights, &folded.shape.map(|size| size as i64))?;
+    let bias = host_tensor(&folded.biases, &[folded.biases.len() as i64])?;
+    ConvLayer::over_bytes(&weight, &bias, &layer)
 }
 
 fn values(shape: Shape) -> usize {

@@ -1,7 +1,7 @@
 //! Attributes of a node, read by name and type. One that no builder asked for is a fault: it would change the result.
 
 use super::{
-    proto::{AttributeProto, NodeProto, attribute_type},
+    proto::{AttributeProto, GraphProto, NodeProto, attribute_type},
     value::StoredTensor,
 };
 use std::cell::RefCell;
@@ -58,6 +58,12 @@ impl<'a> Attributes<'a> {
         let Some(found) = self.find(name, attribute_type::TENSOR)? else { return Ok(None) };
         let proto = found.t.clone().ok_or_else(|| format!("attribute {name} is empty"))?;
         StoredTensor::read(proto, &format!("attribute {name}")).map(Some).map_err(|error| error.to_string())
+    }
+
+    /// A graph that the node runs; it must be there.
+    pub fn graph(&self, name: &'static str) -> Result<&'a GraphProto, String> {
+        let found = self.find(name, attribute_type::GRAPH)?.and_then(|found| found.g.as_deref());
+        found.ok_or_else(|| format!("it has no {name}"))
     }
 
     /// Says that attributes are known and do not matter here.

@@ -17,7 +17,7 @@ pub(super) struct Feed<'f> {
 
 impl<'f> Feed<'f> {
     /// The one input, of the size the options or the file name.
-    pub fn of(file: &'f OnnxFile, options: &BuildOptions) -> Result<Self, OnnxError> {
+    pub fn of(file: &'f OnnxFile, options: &BuildOptions<'_>) -> Result<Self, OnnxError> {
         let is_size = |info: &&ValueInfo| SIZES.iter().any(|(name, _)| *name == info.name);
         let mut pictures = file.inputs().iter().filter(|info| !is_size(info));
         let (Some(info), None) = (pictures.next(), pictures.next()) else {

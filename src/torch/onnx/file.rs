@@ -1,7 +1,7 @@
 //! What an ONNX file says, checked; runs nothing.
 
 use super::{
-    OnnxError,
+    OnnxError, branches,
     proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto},
     value::{ElementKind, StoredTensor},
 };
@@ -23,7 +23,7 @@ pub struct ValueInfo {
 #[derive(Clone, Debug)]
 pub struct OnnxFile {
     pub(super) nodes: Vec<NodeProto>,
-    initializers: BTreeMap<String, StoredTensor>,
+    pub(super) initializers: BTreeMap<String, StoredTensor>,
     inputs: Vec<ValueInfo>,
     outputs: Vec<ValueInfo>,
     metadata: BTreeMap<String, String>,
@@ -44,15 +44,16 @@ impl OnnxFile {
     /// Reads a file's bytes.
     pub fn parse(bytes: &[u8]) -> Result<Self, OnnxError> {
         let model = ModelProto::decode(bytes).map_err(|error| OnnxError::NotOnnx(error.to_string()))?;
-        let graph = model.graph.ok_or_else(|| OnnxError::NotOnnx("it holds no graph".into()))?;
+        let mut graph = model.graph.ok_or_else(|| OnnxError::NotOnnx("it holds no graph".into()))?;
         let opset = model.opset_import.iter().find(|set| is_default_domain(&set.domain)).map(|set| set.version);
         let opset =
             opset.ok_or_else(|| OnnxError::Malformed("it names no version of the standard operators".into()))?;
         if opset < MIN_OPSET {
             return Err(OnnxError::Opset { got: opset, least: MIN_OPSET });
         }
-        if graph.node.len() > MAX_NODES {
-            return Err(OnnxError::Malformed(format!("{} nodes, at most {MAX_NODES}", graph.node.len())));
+        let nodes = branches::close(&mut graph.node);
+        if nodes > MAX_NODES {
+            return Err(OnnxError::Malformed(format!("{nodes} nodes, at most {MAX_NODES}")));
         }
         if !model.functions.is_empty() || !graph.sparse_initializer.is_empty() {
             return Err(OnnxError::Malformed("functions of its own and sparse tensors are not supported".into()));

@@ -4,7 +4,7 @@ use super::{
     OnnxError, OnnxFile, UnsupportedNode,
     operators::{self, ConvSpec, Node, Operation},
 };
-use crate::torch::Activation;
+use crate::torch::{Activation, quantized::Scale};
 use std::collections::{BTreeMap, HashMap};
 use tch::Tensor;
 
@@ -28,6 +28,21 @@ pub(super) enum Action {
     ToFloat,
     /// The network's precision.
     ToNetwork,
+    /// Bytes of this scale.
+    ToBytes(Scale),
+    /// A convolution over bytes.
+    ConvBytes(Box<ByteConvolution>),
+}
+
+/// A convolution over bytes.
+#[derive(Debug)]
+pub(super) struct ByteConvolution {
+    pub convolution: Convolution,
+    pub input: Scale,
+    /// Of bytes that come out; none where floats do.
+    pub output: Option<Scale>,
+    /// What it read before it read bytes; tells the shape.
+    pub seen: ValueId,
 }
 
 /// Weights and settings of a convolution, 32-bit floats on the host.
@@ -58,6 +73,8 @@ pub(super) struct Graph<'f> {
     pub input: ValueId,
     pub outputs: Vec<ValueId>,
     pub values: usize,
+    /// Names of the file's values, by number.
+    pub names: Vec<&'f str>,
 }
 
 impl<'f> Graph<'f> {
@@ -104,14 +121,25 @@ impl<'f> Graph<'f> {
             found.ok_or_else(|| OnnxError::Malformed(format!("no node gives the output {:?}", info.name)))
         };
         let outputs = file.outputs().iter().map(given).collect::<Result<_, _>>()?;
-        Ok(Self { file, nodes, constants, input, outputs, values: ids.len() })
+        let mut names = vec![""; ids.len()];
+        ids.iter().for_each(|(name, &id)| names[id] = name);
+        Ok(Self { file, nodes, constants, input, outputs, values: ids.len(), names })
     }
 
     /// Builds a node of the file with what is known of its inputs now.
     pub fn build(&self, node: &GraphNode, index: usize) -> Result<Operation, UnsupportedNode> {
+        self.with_known(node, index, operators::build)
+    }
+
+    fn with_known<T>(
+        &self,
+        node: &GraphNode,
+        index: usize,
+        run: impl FnOnce(&Node<'_>) -> Result<T, String>,
+    ) -> Result<T, UnsupportedNode> {
         let proto = &self.file.nodes[index];
         let known = node.inputs.iter().map(|input| self.constants.get(&(*input)?)).collect();
-        operators::build(&Node::new(proto, self.file.opset(), known)).map_err(|reason| UnsupportedNode {
+        run(&Node::new(proto, self.file.opset(), known)).map_err(|reason| UnsupportedNode {
             node: node_name(proto).to_owned(),
             operator: proto.op_type.clone(),
             reason,
@@ -131,6 +159,18 @@ impl<'f> Graph<'f> {
         if faults.is_empty() { Ok(operations) } else { Err(OnnxError::Unsupported(faults)) }
     }
 
+    /// Names what cannot be run in branches that a picture may choose.
+    pub fn check_branches(&self) -> Result<(), OnnxError> {
+        let mut faults = Vec::new();
+        for node in self.nodes.iter().filter(|node| self.operator(node) == "If") {
+            let Action::Stored(index) = node.action else { continue };
+            if let Err(fault) = self.with_known(node, index, operators::check_branches) {
+                faults.push(fault);
+            }
+        }
+        if faults.is_empty() { Ok(()) } else { Err(OnnxError::Unsupported(faults)) }
+    }
+
     /// How many nodes and outputs read each value.
     pub fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.values];
@@ -141,17 +181,23 @@ impl<'f> Graph<'f> {
 
     /// Takes out nodes whose outputs nobody reads, and constants likewise.
     pub fn drop_dead(&mut self) {
+        let mut nothing = vec![(); self.nodes.len()];
+        self.drop_dead_with(&mut nothing);
+    }
+
+    /// Does so with what is known of each node.
+    pub fn drop_dead_with<T: Copy>(&mut self, known: &mut Vec<T>) {
         let mut alive = vec![false; self.values];
         self.outputs.iter().for_each(|&output| alive[output] = true);
         let mut kept = Vec::with_capacity(self.nodes.len());
-        for node in std::mem::take(&mut self.nodes).into_iter().rev() {
+        for (node, known) in std::mem::take(&mut self.nodes).into_iter().zip(known.iter().copied()).rev() {
             if node.outputs.iter().flatten().any(|&output| alive[output]) {
                 node.inputs.iter().flatten().for_each(|&input| alive[input] = true);
-                kept.push(node);
+                kept.push((node, known));
             }
         }
         kept.reverse();
-        self.nodes = kept;
+        (self.nodes, *known) = kept.into_iter().unzip();
         self.constants.retain(|&value, _| alive[value]);
     }
 
@@ -170,7 +216,7 @@ impl<'f> Graph<'f> {
     }
 }
 
-fn node_name(proto: &super::proto::NodeProto) -> &str {
+pub(super) fn node_name(proto: &super::proto::NodeProto) -> &str {
     match proto.name.as_str() {
         "" => proto.output.first().map_or("", String::as_str),
         name => name,

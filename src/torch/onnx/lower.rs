@@ -3,14 +3,16 @@
 use super::{
     OnnxError, OnnxFile,
     feed::Feed,
-    graph::{Action, Convolution, Graph, GraphNode, ValueId},
+    graph::{Action, ByteConvolution, Convolution, Graph, GraphNode, ValueId},
     network::{BuildOptions, Form, Input, OnnxNetwork, Output, OutputInfo},
-    precision,
-    step::{Place, Step, Work},
+    precision, quantize,
+    step::{Border, Place, Step, Work},
     trace::{self, Trace},
 };
 use crate::torch::{
     layers::{ConvLayer, Geometry},
+    native::quantized::Given,
+    quantized::QuantizedLayer,
     runtime::{Precision, TorchError},
 };
 use tch::{Device, Kind, Tensor};
@@ -20,7 +22,7 @@ const CPU_ACTIVATION_BYTES: i64 = 16 << 20;
 
 /// Makes steps of nodes.
 pub(super) struct Lowering<'a> {
-    pub options: &'a BuildOptions,
+    pub options: &'a BuildOptions<'a>,
     pub feed: Feed<'a>,
     pub one: Trace,
     /// None where only one picture can be run at a time.
@@ -32,7 +34,11 @@ pub(super) struct Lowering<'a> {
 impl Lowering<'_> {
     pub fn network(self, mut graph: Graph<'_>) -> Result<OnnxNetwork, OnnxError> {
         let place = self.options.place;
-        let wide = precision::narrow(&mut graph, &self.one, place.precision)?;
+        let mut wide = precision::narrow(&mut graph, &self.one, place.precision)?;
+        if place.precision == Precision::Int8 {
+            let without = || OnnxError::Inputs("precision int8 needs a calibration".into());
+            wide = quantize::quantize(&mut graph, &wide, self.options.calibration.ok_or_else(without)?)?;
+        }
         let last = trace::last_uses(&graph);
         let uses = graph.uses();
         let constants: Vec<ValueId> = graph.constants.keys().copied().collect();
@@ -110,7 +116,20 @@ impl Lowering<'_> {
                 let built = graph.build(node, *index).map_err(|fault| OnnxError::Unsupported(vec![fault]))?;
                 Work::Stored(built)
             }
-            Action::Conv(convolution) => self.convolution(convolution, node, wide)?,
+            Action::Conv(convolution) => {
+                let read = node.inputs.first().copied().flatten();
+                let layout = self.layout(convolution, read, 0.0);
+                let mut place = self.options.place;
+                if wide {
+                    place.precision = Precision::Fp32;
+                }
+                let Convolution { weight, bias, activation, .. } = convolution.as_ref();
+                let layer = ConvLayer::from_tensors(weight, bias, layout.geometry, *activation, place, layout.shape)?;
+                let reads = read.and_then(|read| graph.names.get(read)).copied().unwrap_or_default().to_owned();
+                Work::Conv { layer: Box::new(layer), border: layout.border, reads }
+            }
+            Action::ConvBytes(bytes) => self.byte_convolution(bytes)?,
+            Action::ToBytes(scale) => Work::ToBytes(*scale),
             Action::Activate(activation) => Work::Activate { activation: *activation, in_place },
             Action::Reshape(target) => Work::Reshape(target.clone()),
             Action::ChannelShuffle(groups) => Work::ChannelShuffle(*groups),
@@ -119,9 +138,24 @@ impl Lowering<'_> {
         })
     }
 
-    fn convolution(&self, convolution: &Convolution, node: &GraphNode, wide: bool) -> Result<Work, OnnxError> {
-        let Convolution { weight, bias, spec, activation } = convolution;
-        let input = node.inputs.first().copied().flatten();
+    fn byte_convolution(&self, bytes: &ByteConvolution) -> Result<Work, OnnxError> {
+        let ByteConvolution { convolution, input, output, seen } = bytes;
+        let layout = self.layout(convolution, Some(*seen), input.zero as f64);
+        let floats = Given::Floats(self.options.place.precision.kind());
+        let layer = QuantizedLayer {
+            geometry: layout.geometry,
+            activation: convolution.activation,
+            shape: layout.shape,
+            input: *input,
+            output: output.map_or(floats, Given::Bytes),
+        };
+        let layer = ConvLayer::over_bytes(&convolution.weight, &convolution.bias, &layer)?;
+        Ok(Work::Conv { layer: Box::new(layer), border: layout.border, reads: String::new() })
+    }
+
+    /// How a convolution of `input` lies over it. `zero`: what stands for 0 there.
+    fn layout(&self, convolution: &Convolution, input: Option<ValueId>, zero: f64) -> Layout {
+        let Convolution { weight, spec, .. } = convolution;
         // A converted input has the shape of what was converted, which is all the layout of weights needs.
         let shape = input.and_then(|input| self.one.shapes.get(input)?.clone());
         let channels = weight.size()[1] * spec.groups;
@@ -130,21 +164,24 @@ impl Lowering<'_> {
         let pair = |list: &[i64]| -> [i64; 2] { [list[0], list[1]] };
         let (before, after) = spec.pads(&shape[2..]);
         let even = before == after;
-        let border = (!even).then(|| [before[1], after[1], before[0], after[0]]);
+        let border = (!even).then(|| Border { sides: [before[1], after[1], before[0], after[0]], fill: zero });
         let padding = if even { pair(&before) } else { [0, 0] };
-        if let Some([left, right, above, below]) = border {
+        if let Some(Border { sides: [left, right, above, below], .. }) = border {
             shape[2] += above + below;
             shape[3] += left + right;
         }
         let geometry =
             Geometry { stride: pair(&spec.stride), padding, dilation: pair(&spec.dilation), groups: spec.groups };
-        let mut place = self.options.place;
-        if wide {
-            place.precision = Precision::Fp32;
-        }
-        let layer = ConvLayer::from_tensors(weight, bias, geometry, *activation, place, shape)?;
-        Ok(Work::Conv { layer: Box::new(layer), border })
+        Layout { geometry, border, shape }
     }
+}
+
+/// How a convolution lies over its input.
+struct Layout {
+    geometry: Geometry,
+    border: Option<Border>,
+    /// Of the input, border and usual batch included.
+    shape: [i64; 4],
 }
 
 /// Values that are no view of another one and no output, so that the only reader may write over them.
@@ -152,7 +189,8 @@ fn fresh_values(graph: &Graph<'_>) -> Vec<bool> {
     const MAKERS: [&str; 8] = ["Add", "Mul", "Sub", "Div", "MatMul", "Gemm", "BatchNormalization", "MaxPool"];
     let mut fresh = vec![false; graph.values];
     for node in &graph.nodes {
-        let made = matches!(node.action, Action::Conv(_)) || MAKERS.contains(&graph.operator(node));
+        let made =
+            matches!(node.action, Action::Conv(_) | Action::ConvBytes(_)) || MAKERS.contains(&graph.operator(node));
         node.outputs.iter().flatten().for_each(|&output| fresh[output] = made);
     }
     fresh

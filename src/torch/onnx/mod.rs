@@ -1,11 +1,13 @@
 //! ONNX models on libtorch: our own graph runner, without Python and without TorchScript.
 //!
 //! `file` reads what a file says, `graph` makes values and nodes of it, `trace` runs it as written for one picture and for
-//! two and so learns every shape and which values follow the batch, `fold` takes out what is constant, `fuse` joins what
-//! libtorch computes in one pass, `lower` makes steps of what is left (`step`), `network` runs them. `operators` holds what
+//! two and so learns every shape and which values follow the batch, `branches` puts the branch that an If takes in its
+//! place, `fold` takes out what is constant, `fuse` joins what libtorch computes in one pass, `precision` and `quantize`
+//! choose the numbers to compute in, `lower` makes steps of what is left (`step`), `network` runs them. `operators` holds what
 //! a node computes.
 
 mod attributes;
+mod branches;
 mod feed;
 mod file;
 mod focus;
@@ -17,6 +19,7 @@ mod network;
 mod operators;
 mod precision;
 pub(in crate::torch) mod proto;
+mod quantize;
 mod step;
 mod trace;
 mod value;

@@ -1,7 +1,7 @@
 //! A network ready to run.
 
 use super::{
-    OnnxError, OnnxFile,
+    OnnxError, OnnxFile, branches,
     feed::Feed,
     fold, fuse,
     graph::{Graph, ValueId},
@@ -11,26 +11,31 @@ use super::{
 };
 use crate::{
     frame::ImageSize,
-    torch::runtime::{Network, Placement, TorchError},
+    torch::{
+        calibration::Calibration,
+        runtime::{Network, Placement, See, TorchError},
+    },
 };
-use std::time::Instant;
+use std::{borrow::Cow, collections::BTreeMap, time::Instant};
 use tch::{Device, Kind, Tensor};
 
 /// What the file does not say.
 #[derive(Clone, Copy, Debug)]
-pub struct BuildOptions {
+pub struct BuildOptions<'a> {
     /// Where and in which precision the network runs.
     pub place: Placement,
     /// Size of its input, for files that leave it free, or another one than they say where the network allows it.
     pub size: Option<ImageSize>,
     /// Pictures it will mostly see at once; decides the layout of weights on a CPU.
     pub usual_batch: i64,
+    /// What `Precision::Int8` needs.
+    pub calibration: Option<&'a Calibration>,
 }
 
-impl Default for BuildOptions {
+impl Default for BuildOptions<'_> {
     /// On the processor in 32 bits, one picture at a time.
     fn default() -> Self {
-        Self { place: Device::Cpu.into(), size: None, usual_batch: 1 }
+        Self { place: Device::Cpu.into(), size: None, usual_batch: 1, calibration: None }
     }
 }
 
@@ -70,6 +75,13 @@ pub(super) struct Output {
     pub form: Form,
 }
 
+/// What came of an attempt to build a network.
+enum Round {
+    Built(Box<OnnxNetwork>),
+    /// Branches that are taken whatever the picture, by the place of their If in the file.
+    Decided(BTreeMap<usize, bool>),
+}
+
 /// How an output's axes carry the batch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -90,14 +102,34 @@ const BATCH_TOLERANCE: f64 = 1e-2;
 
 impl OnnxNetwork {
     /// Builds the network, running it once as it is written for one picture and once for two.
-    pub fn build(file: &OnnxFile, options: &BuildOptions) -> Result<Self, OnnxError> {
+    pub fn build(file: &OnnxFile, options: &BuildOptions<'_>) -> Result<Self, OnnxError> {
         let _no_grad = tch::no_grad_guard();
+        // Each round takes out the branches of one depth; the reader of files bounds that.
+        let mut file = Cow::Borrowed(file);
+        loop {
+            match Self::build_or_decide(&file, options)? {
+                Round::Built(network) => return Ok(*network),
+                Round::Decided(decided) => file = Cow::Owned(branches::inlined(&file, &decided)?),
+            }
+        }
+    }
+
+    fn build_or_decide(file: &OnnxFile, options: &BuildOptions) -> Result<Round, OnnxError> {
         let feed = Feed::of(file, options)?;
         let mut graph = Graph::read(file, Some(&feed.info.name), &feed.known)?;
         let mut operations = graph.build_all()?;
         fold::fold_constants(&mut graph, &mut operations)?;
+        let decided = branches::decided(&graph, None)?;
+        if !decided.is_empty() {
+            return Ok(Round::Decided(decided));
+        }
         let picture = feed.picture()?;
         let one = trace::run(&graph, &operations, picture.shallow_clone(), None)?;
+        let decided = branches::decided(&graph, Some(&one))?;
+        if !decided.is_empty() {
+            return Ok(Round::Decided(decided));
+        }
+        graph.check_branches()?;
         let other = picture.f_flip([1, 2, 3]).map_err(TorchError::from)?;
         let two = Tensor::f_cat(&[&other, &picture], 0).map_err(TorchError::from)?;
         let two = trace::run(&graph, &operations, two, Some(&one));
@@ -109,7 +141,7 @@ impl OnnxNetwork {
         fold::fold_shapes(&mut graph, &one, two.as_ref());
         fold::skip_identities(&mut graph, &one, two.as_ref());
         fuse::fuse(&mut graph, &one, options.place.precision)?;
-        Lowering { options, feed, one, forms, counted }.network(graph)
+        Ok(Round::Built(Box::new(Lowering { options, feed, one, forms, counted }.network(graph)?)))
     }
 
     /// Its outputs, in the order `forward` gives them.
@@ -147,12 +179,15 @@ impl OnnxNetwork {
         Ok(times)
     }
 
-    fn forward_at_once(&self, batch: &Tensor) -> Result<Vec<Tensor>, TorchError> {
+    fn forward_at_once(&self, batch: &Tensor, mut see: Option<&mut See<'_>>) -> Result<Vec<Tensor>, TorchError> {
         let pictures = batch.size()[0];
         let mut slots: Vec<Option<Tensor>> = (0..self.slots).map(|_| None).collect();
         slots[self.input.slot] = Some(self.input.fed(batch)?);
         for step in &self.steps {
             let failed = |error: TorchError| TorchError(format!("node {}: {}", step.label, error.0));
+            if let (Some(see), Some((name, value))) = (see.as_mut(), step.reads(&self.constants, &slots)) {
+                see(name, value)?;
+            }
             step.run(&self.constants, &mut slots, self.input.device).map_err(failed)?;
         }
         let read = |place: Place| match place {
@@ -173,6 +208,10 @@ impl Input {
 }
 
 impl Network for OnnxNetwork {
+    fn observe(&self, batch: &Tensor, see: &mut See<'_>) -> Result<Vec<Tensor>, TorchError> {
+        self.forward_at_once(batch, Some(see))
+    }
+
     fn forward(&self, batch: &Tensor) -> Result<Vec<Tensor>, TorchError> {
         let shape = batch.size();
         let expected = [self.input.channels, i64::from(self.input.size.height), i64::from(self.input.size.width)];
@@ -180,13 +219,13 @@ impl Network for OnnxNetwork {
             return Err(TorchError(format!("a batch {shape:?}, expected (N, then {expected:?})")));
         }
         if shape[0] <= self.pictures_at_once {
-            return self.forward_at_once(batch);
+            return self.forward_at_once(batch, None);
         }
         let mut parts: Vec<Vec<Tensor>> = self.outputs.iter().map(|_| Vec::new()).collect();
         let mut first = 0;
         while first < shape[0] {
             let count = self.pictures_at_once.min(shape[0] - first);
-            let outputs = self.forward_at_once(&batch.f_narrow(0, first, count)?)?;
+            let outputs = self.forward_at_once(&batch.f_narrow(0, first, count)?, None)?;
             parts.iter_mut().zip(outputs).for_each(|(parts, output)| parts.push(output));
             first += count;
         }

@@ -187,7 +187,7 @@ fn carries(graph: &Graph<'_>, one: &Trace, node: &GraphNode) -> bool {
     match node.action {
         Action::Activate(activation) => !makes_scores(activation, shape(node.inputs[0])),
         Action::Reshape(_) | Action::ChannelShuffle(_) | Action::Conv(_) => true,
-        Action::ToFloat | Action::ToNetwork => false,
+        Action::ToFloat | Action::ToNetwork | Action::ToBytes(_) | Action::ConvBytes(_) => false,
         Action::Stored(_) => {
             let operator = graph.operator(node);
             let constant = node.inputs.iter().flatten().find_map(|id| graph.constants.get(id));

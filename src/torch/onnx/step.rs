@@ -4,6 +4,7 @@ use super::operators::{Inputs, Operation};
 use crate::torch::{
     Activation,
     layers::{ConvLayer, activate},
+    quantized::Scale,
     runtime::TorchError,
 };
 use tch::{Device, Kind, Tensor};
@@ -28,7 +29,9 @@ pub(super) enum Work {
     Stored(Operation),
     Conv {
         layer: Box<ConvLayer>,
-        border: Option<[i64; 4]>,
+        border: Option<Border>,
+        /// What it reads, in the file's words.
+        reads: String,
     },
     /// In place where nobody else sees the input.
     Activate {
@@ -38,9 +41,28 @@ pub(super) enum Work {
     Reshape(Vec<i64>),
     ChannelShuffle(i64),
     To(Kind),
+    ToBytes(Scale),
+}
+
+/// What is put around a convolution's input where the sides differ.
+pub(super) struct Border {
+    /// Left, right, above, below.
+    pub sides: [i64; 4],
+    /// What stands for 0.
+    pub fill: f64,
 }
 
 impl Step {
+    /// What a convolution reads, and its name.
+    pub fn reads<'a>(&'a self, constants: &'a [Tensor], slots: &'a [Option<Tensor>]) -> Option<(&'a str, &'a Tensor)> {
+        let Work::Conv { reads, .. } = &self.work else { return None };
+        let value = match (*self.inputs.first()?)? {
+            Place::Slot(slot) => slots[slot].as_ref()?,
+            Place::Constant(index) => &constants[index],
+        };
+        Some((reads, value))
+    }
+
     /// Reads and writes slots.
     pub fn run(&self, constants: &[Tensor], slots: &mut [Option<Tensor>], device: Device) -> Result<(), TorchError> {
         if let Work::Activate { activation, in_place: true } = &self.work
@@ -74,12 +96,15 @@ impl Work {
         let one = match self {
             Self::Stored(operation) if device == Device::Cpu => return operation(inputs),
             Self::Stored(operation) => return on_device(operation, inputs, device),
-            Self::Conv { layer, border: None } => layer.forward(inputs.at(0)?)?,
-            Self::Conv { layer, border: Some(border) } => layer.forward(&inputs.at(0)?.f_constant_pad_nd(border)?)?,
+            Self::Conv { layer, border: None, .. } => layer.forward(inputs.at(0)?)?,
+            Self::Conv { layer, border: Some(Border { sides, fill }), .. } => {
+                layer.forward(&inputs.at(0)?.f_pad(sides, "constant", *fill)?)?
+            }
             Self::Activate { activation, .. } => activate(copy(inputs.at(0)?)?, *activation)?,
             Self::Reshape(target) => inputs.at(0)?.f_reshape(target)?,
             Self::ChannelShuffle(groups) => inputs.at(0)?.f_channel_shuffle(*groups)?,
             Self::To(kind) => inputs.at(0)?.f_to_kind(*kind)?,
+            Self::ToBytes(scale) => scale.bytes_of(inputs.at(0)?)?,
         };
         Ok(vec![one])
     }
@@ -90,7 +115,7 @@ fn copy(values: &Tensor) -> Result<Tensor, TorchError> {
 }
 
 /// Runs an operation whose inputs may lie partly on the processor: shapes always do.
-fn on_device(operation: &Operation, inputs: &Inputs<'_>, device: Device) -> Result<Vec<Tensor>, TorchError> {
+pub(super) fn on_device(operation: &Operation, inputs: &Inputs<'_>, device: Device) -> Result<Vec<Tensor>, TorchError> {
     let anywhere = inputs.0.iter().flatten().any(|input| input.device() == device);
     if !anywhere {
         return operation(inputs);

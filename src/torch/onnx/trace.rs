@@ -7,6 +7,7 @@
 
 use super::{
     OnnxError,
+    branches::CONTROL,
     graph::{Graph, GraphNode, ValueId},
     operators::{COUNTING, Inputs, Operation, ints_of},
 };
@@ -53,7 +54,8 @@ fn follow(graph: &Graph<'_>) -> (Vec<Origin>, Vec<bool>) {
         let operator = graph.operator(node);
         let measures = matches!(operator, "Shape" | "Size") && !varies;
         let origin = if pictures && !measures { Origin::Picture } else { Origin::Shapes };
-        let varies = varies || (pictures && COUNTING.contains(&operator));
+        // What a picture decides may differ in its shape.
+        let varies = varies || (pictures && (COUNTING.contains(&operator) || CONTROL.contains(&operator)));
         for &output in node.outputs.iter().flatten() {
             (origins[output], counted[output]) = (origin, varies);
         }

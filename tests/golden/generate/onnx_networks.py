@@ -269,9 +269,26 @@ def mobile():
     return net.record([net.op("Div", features, norm2), net.op("Softmax", means, axis=1)], batch="batch")
 
 
+def branching(by_picture):
+    """Branches: one that shapes decide, the other of which cannot be run, around one that the picture may decide."""
+    net = Net("branching by picture" if by_picture else "branching")
+    node, value = helper.make_node, helper.make_tensor_value_info
+    graph = lambda name, nodes, output: helper.make_graph(nodes, name, [], [value(output, TensorProto.FLOAT, None)])
+    x = net.conv("images", 3, 4, 3, 4)
+    mean = net.op("ReduceMean", x, axes=[0, 1, 2, 3], keepdims=0)
+    weight, bias = net.weight(4, 4, 3, 3), net.bias(4)
+    bright = net.op("Greater", mean, net.float(-1e3)) if by_picture else net.const(np.array(True))
+    inner = node("If", [bright], ["y"], then_branch=graph("bright", [node("Conv", [x, weight, bias], ["y"], pads=[1] * 4)], "y"),
+                 else_branch=graph("dark", [node("Neg", [x], ["y"])], "y"))
+    is_four = net.op("Equal", net.op("Gather", net.op("Shape", x), net.const(np.array(1, np.int64))), net.const(np.array(4, np.int64)))
+    y = net.op("If", is_four, then_branch=graph("four", [inner, node("Relu", ["y"], ["z"])], "z"),
+               else_branch=graph("other", [node("Det", [x], ["z"])], "z"))
+    return net.record([net.conv(y, 4, 6, act=None)], batch="batch")
+
+
 def main():
     with open(sys.argv[1], "wb") as file:
-        for model in [yolov5(), yolov8(), yolo11(), mobile()]:
+        for model in [yolov5(), yolov8(), yolo11(), mobile(), branching(False), branching(True)]:
             file.write(struct.pack("<I", len(model)) + model)
 
 

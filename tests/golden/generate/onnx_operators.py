@@ -277,11 +277,61 @@ case("NonMaxSuppression", [CORNERS, RATED, ints(3), np.float32(0.4), np.float32(
 case("NonMaxSuppression", [CORNERS, RATED], opset=11)
 
 
+# --- regions
+BOXES = np.array([[1, 1, 9, 7], [0, 0, 20, 20], [4, 3, 4.5, 3.25], [-3, 2, 6, 30]], np.float32)
+FEATURES = np.round(np.random.default_rng(10).uniform(-3, 3, (2, 3, 7, 9)) * 64).astype(np.float32) / 64
+case("RoiAlign", [FEATURES, BOXES, ints(0, 1, 1, 0)], opset=16, output_height=2, output_width=3, sampling_ratio=2)
+case("RoiAlign", [FEATURES, BOXES, ints(1, 1, 0, 0)], opset=16, output_height=3, output_width=2, spatial_scale=0.5)
+case("RoiAlign", [FEATURES, BOXES, ints(0, 1, 1, 0)], opset=10, output_height=2, output_width=2, spatial_scale=0.5)
+
+
+# --- graphs inside nodes; they read A and B from outside
+def graph(nodes, outputs, inputs=(), tensors=()):
+    info = lambda name, kind, shape: helper.make_tensor_value_info(name, kind, shape)
+    ins = [info(name, kind, []) for name, kind in inputs]
+    return helper.make_graph(nodes, "inner", ins, [info(name, kind, None) for name, kind in outputs], tensors)
+
+
+def branches():
+    node, one_third = helper.make_node, numpy_helper.from_array(np.float32(1 / 3), "third")
+    plus = graph([node("Mul", ["in1", "third"], ["m"]), node("Add", ["m", "in2"], ["p"])], [("p", 1)], tensors=[one_third])
+    either = graph([node("Neg", ["in2"], ["n"])], [("n", 1)])
+    inner = node("If", ["in3"], ["chosen"], then_branch=either, else_branch=plus)
+    return plus, graph([inner, node("Abs", ["chosen"], ["a"])], [("a", 1)])
+
+
+A, B = floats(2, 3), floats(2, 3)
+PLUS, INNER = branches()
+for outer in [True, False]:
+    for within in [True, False]:
+        case("If", [np.array(outer), A, B, np.array(within)], opset=16, read=1, then_branch=PLUS, else_branch=INNER)
+
+
+def body(goes_on):
+    node = helper.make_node
+    nodes = [node("Add", ["sum", "in3"], ["sum_out"]), node("Cast", ["turn"], ["t"], to=TensorProto.FLOAT),
+             node("Mul", ["sum_out", "t"], ["stacked"]), goes_on]
+    ins = [("turn", TensorProto.INT64), ("on", TensorProto.BOOL), ("sum", 1)]
+    return graph(nodes, [("on_out", TensorProto.BOOL), ("sum_out", 1), ("stacked", 1)], ins)
+
+
+ALWAYS = helper.make_node("Identity", ["on"], ["on_out"])
+UNTIL = helper.make_node("Less", ["turn", "in4"], ["on_out"])
+case("Loop", [ints(4)[0], np.array(True), np.float32(1), A], outputs=2, opset=16, read=1, body=body(ALWAYS))
+case("Loop", [None, np.array(True), np.float32(1), A, ints(2)[0]], outputs=2, opset=16, read=2, body=body(UNTIL))
+case("Loop", [ints(0)[0], None, A, B], opset=16, read=1, body=graph(
+    [ALWAYS, helper.make_node("Add", ["sum", "in3"], ["sum_out"])], [("on_out", TensorProto.BOOL), ("sum_out", 1)],
+    [("turn", TensorProto.INT64), ("on", TensorProto.BOOL), ("sum", 1)]))
+
+
 def record(op, inputs, outputs, opset, attributes):
     names = ["" if value is None else f"in{i}" for i, value in enumerate(inputs)]
     given = {name: np.asarray(value) for name, value in zip(names, inputs) if name}
     results = [f"out{i}" for i in range(outputs)]
-    node = helper.make_node(op, names, results, name=f"a {op}", **attributes)
+    # Inputs after these are read by graphs inside the node only.
+    named = names[:1] if op == "If" else names[: len(names) - attributes.get("read", 0)]
+    attributes = {name: value for name, value in attributes.items() if name != "read"}
+    node = helper.make_node(op, named, results, name=f"a {op}", **attributes)
     kind = lambda array: helper.np_dtype_to_tensor_dtype(array.dtype)
     infos = [helper.make_tensor_value_info(name, kind(array), array.shape) for name, array in given.items()]
     blank = [helper.make_empty_tensor_value_info(name) for name in results]

@@ -5,6 +5,7 @@
 //! values recorded from ONNX Runtime.
 
 mod constants;
+mod control;
 mod convolution;
 mod elementwise;
 mod gather;
@@ -12,6 +13,7 @@ mod linear;
 mod normalization;
 mod pooling;
 mod reduce;
+mod regions;
 mod resize;
 mod shape;
 mod suppression;
@@ -22,6 +24,7 @@ use crate::torch::runtime::TorchError;
 use std::borrow::Cow;
 use tch::{Kind, Tensor};
 
+pub(super) use control::check_branches;
 pub(super) use convolution::{ConvSpec, Padding};
 pub(super) use normalization::EPSILON;
 pub(super) use suppression::COUNTING;
@@ -33,8 +36,9 @@ type Builder = fn(&Node<'_>) -> Result<Operation, String>;
 
 type Table = &'static [(&'static str, Builder)];
 
-const FAMILIES: [Table; 12] = [
+const FAMILIES: [Table; 14] = [
     constants::TABLE,
+    control::TABLE,
     convolution::TABLE,
     elementwise::TABLE,
     gather::TABLE,
@@ -42,6 +46,7 @@ const FAMILIES: [Table; 12] = [
     normalization::TABLE,
     pooling::TABLE,
     reduce::TABLE,
+    regions::TABLE,
     resize::TABLE,
     shape::TABLE,
     suppression::TABLE,

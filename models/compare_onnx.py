@@ -1,0 +1,85 @@
+"""Holds what eyeline computes for ONNX files against ONNX Runtime, on a made-up picture.
+
+    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install onnxruntime numpy
+    cargo build --release --example onnx_outputs
+    /tmp/venv/bin/python models/compare_onnx.py target/release/examples/onnx_outputs FILE.onnx ...
+
+Prints for each output the largest difference, relative to the largest value of its kind: of the whole output, and of a row or
+a column by itself, whichever are fewer, so that pixels of boxes do not hide scores. Where the batch or the size is free, it is 1
+and 640. Inputs that ask for the picture's size are told that of the input.
+"""
+
+import struct
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import onnxruntime
+
+
+def outputs(path):
+    data, at, found = open(path, "rb").read(), 0, []
+    while at < len(data):
+        (rank,) = struct.unpack_from("<I", data, at)
+        shape = struct.unpack_from(f"<{rank}I", data, at + 4)
+        at += 4 + 4 * rank
+        count = int(np.prod(shape, dtype=np.int64))
+        found.append(np.frombuffer(data, np.float32, count, at).reshape(shape))
+        at += 4 * count
+    return found
+
+
+def feed(session):
+    fed, side = {}, None
+    for info in session.get_inputs():
+        if len(info.shape) == 4:
+            shape = [1] + [size if isinstance(size, int) else (3 if i == 0 else 640) for i, size in enumerate(info.shape[1:])]
+            side = shape[-1]
+            steps = np.arange(np.prod(shape), dtype=np.float64) * 0.618033988749895
+            fed[info.name] = (steps - np.floor(steps)).reshape(shape).astype(np.float32)
+    for info in session.get_inputs():
+        if info.name not in fed:
+            kind = np.int64 if "int64" in info.type else np.float32
+            value = [[1, 1]] if info.name == "scale_factor" else [[side, side]]
+            fed[info.name] = np.array(value, kind)
+    return fed, side
+
+
+def difference(a, b):
+    if b.size == 0:
+        return 0.0
+    axes = tuple(range(b.ndim))
+    if b.ndim >= 3:
+        # One scale a number of a box: the shorter of the last two axes.
+        kept = b.ndim - 1 if b.shape[-1] <= b.shape[-2] else b.ndim - 2
+        axes = tuple(axis for axis in axes if axis != kept)
+    scale = np.maximum(np.abs(b).max(axis=axes, keepdims=True), 1e-6)
+    return float((np.abs(a - b) / scale).max())
+
+
+def compare(program, model):
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    fed, side = feed(session)
+    expected = session.run(None, fed)
+    with tempfile.NamedTemporaryFile() as file:
+        done = subprocess.run([program, model, file.name, str(side)], capture_output=True, text=True)
+        if done.returncode:
+            return [done.stderr.strip()[-2000:]]
+        said, got = done.stderr.strip().splitlines()[-1], outputs(file.name)
+    lines = [said]
+    for info, a, b in zip(session.get_outputs(), got, expected):
+        b = b.astype(np.float32)
+        if a.size != b.size:
+            lines.append(f"{info.name}: {a.shape}, expected {b.shape}")
+            continue
+        lines.append(f"{info.name} {b.shape}: {difference(a.reshape(b.shape), b):.1e}")
+    return lines
+
+
+def main():
+    for model in sys.argv[2:]:
+        print(model.rsplit("/", 1)[-1], "|", "; ".join(compare(sys.argv[1], model)), flush=True)
+
+
+main()
