@@ -9,7 +9,7 @@ use eyeline::{
     frame::Frame,
     torch::{
         calibration::Calibration,
-        runtime::{self, Device, Precision},
+        runtime::{Device, Precision},
     },
 };
 use inference::{
@@ -30,7 +30,6 @@ fn eyeline(args: &[&str]) -> (bool, String) {
 
 /// Person AP@0.5 on frames of the sample video.
 fn score(model: &Path, input_px: Option<u32>, precision: Precision, frames: &[(usize, Frame)]) -> f64 {
-    runtime::set_threads(2);
     let model = model.to_string_lossy().into_owned();
     let plan = DetectPlan { model, input_px, min_score: 0.01, max_iou: 0.45, max_batch: 1, ..DetectPlan::default() };
     let mut detector = TorchDetector::open_in(&plan, Device::Cpu, precision).unwrap();

@@ -69,6 +69,7 @@ pub struct Extras {
 
 /// Runs what was checked to its end and says what came of it.
 pub fn execute(checked: Checked, session: &Session, extras: &Extras) -> anyhow::Result<ExitCode> {
+    runtime::share_heaps();
     let plan = Arc::new(checked.plan);
     make_output_folder(&plan)?;
     let delivery = Delivery::start(&plan)?;
@@ -134,6 +135,7 @@ pub fn start_served(plan: &Arc<Plan>, extras: &Extras) -> anyhow::Result<(Starte
 
 /// Starts the line with everything around it; `log` gets the events too.
 fn launch(plan: &Arc<Plan>, extras: &Extras, log: Option<EventLog>, media: &Media) -> anyhow::Result<(Started, Desks)> {
+    runtime::share_heaps();
     make_output_folder(plan)?;
     runtime::set_threads(plan.runtime.threads);
     runtime::set_placement(plan.runtime.device, plan.runtime.precision)?;

@@ -1,6 +1,6 @@
 //! What tch does not offer, looked up at run time in what is loaded: a convolution with its activation fused in, the
-//! loading of libtorch's CUDA half, the threads of one thread's operations; TorchScript's freezing, of `script.cpp`; and
-//! networks that threads share; `quantized` convolves bytes. The only module of inference with unsafe code.
+//! loading of libtorch's CUDA half, the threads of one thread's operations, the heaps of all; TorchScript's freezing, of
+//! `script.cpp`; and networks that threads share; `quantized` convolves bytes. The only module of inference with unsafe code.
 #![allow(unsafe_code)]
 
 pub(super) mod quantized;
@@ -145,6 +145,20 @@ pub(super) fn limit_openmp(threads: usize) {
     if let Some(set) = found {
         // SAFETY: any number above 0 is valid.
         unsafe { set(i32::try_from(threads).unwrap_or(i32::MAX)) };
+    }
+}
+
+/// Sets how many heaps glibc keeps for all threads together. Does nothing with another C library.
+pub(super) fn limit_heaps(heaps: i32) {
+    #[cfg(target_env = "gnu")]
+    {
+        /// Source: glibc, malloc.h.
+        const M_ARENA_MAX: i32 = -8;
+        unsafe extern "C" {
+            fn mallopt(parameter: i32, value: i32) -> i32;
+        }
+        // SAFETY: may be called at any time; any positive number is valid.
+        unsafe { mallopt(M_ARENA_MAX, heaps) };
     }
 }
 

@@ -409,8 +409,8 @@ streams:
 #[test]
 fn thousands_of_faults_are_told_in_time() {
     let mut text = with("detect:");
-    (0..5_000).for_each(|number| text.push_str(&format!("  key{number}: 1\n")));
-    assert_eq!(faults(&text).len(), 5_000);
+    (0..2_000).for_each(|number| text.push_str(&format!("  key{number}: 1\n")));
+    assert_eq!(faults(&text).len(), 2_000);
     let corners = vec!["[0.5, 0.5]"; 5000].join(", ");
     let zones = format!("{{version: 1, streams: [{{file: a, zones: [{{name: z, polygon: [{corners}]}}]}}]}}");
     assert_eq!(faults(&zones), ["1:52: streams[0].zones[0].polygon: 5000 points, at most 256"]);

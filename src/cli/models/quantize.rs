@@ -8,7 +8,7 @@ use crate::{
     source::{OpenSource, Pull, gst::FileOpener},
     torch::{
         calibration::{Calibration, Observed},
-        runtime::{Device, Precision, TorchError},
+        runtime::{self, Device, Precision, TorchError},
     },
 };
 use anyhow::{Context, anyhow, ensure};
@@ -54,6 +54,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Learns and writes.
 pub fn run(args: &QuantizeArgs) -> anyhow::Result<ExitCode> {
+    // Between layers values are counted, while libtorch's other threads would burn their cores.
+    runtime::set_threads(1);
     let plan = DetectPlan { model: args.model.clone(), input_px: args.input_px, max_batch: 1, ..DetectPlan::default() };
     let mut detector = TorchDetector::open_in(&plan, Device::Cpu, Precision::Fp32)?;
     let (mut observed, mut frames) = (Observed::default(), 0);

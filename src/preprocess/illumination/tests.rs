@@ -15,15 +15,17 @@ fn frame(millis: i64, pixel: impl Fn(usize) -> [u8; 3]) -> Frame {
         arrived: Instant::now(),
         size: SIZE,
     };
-    let data = (0..count).flat_map(pixel).collect();
+    let mut data = Vec::with_capacity(count * 3);
+    (0..count).for_each(|index| data.extend_from_slice(&pixel(index)));
     Frame { meta, pixels: Arc::new(OwnedPixels { data, stride: SIZE.width as usize * 3 }) }
 }
 
 /// A lively coloured picture whose values run over `levels` from `black` on.
 fn picture(millis: i64, black: f32, levels: f32) -> Frame {
+    let shown: [u8; 256] = std::array::from_fn(|value| (black + levels * value as f32 / 255.0).clamp(0.0, 255.0) as u8);
     frame(millis, |index| {
         let value = |salt: usize| ((index * 2_654_435_761 * (2 * salt + 1)) >> 9) % 256;
-        [1, 2, 3].map(|salt| (black + levels * value(salt) as f32 / 255.0).clamp(0.0, 255.0) as u8)
+        [shown[value(1)], shown[value(2)], shown[value(3)]]
     })
 }
 
