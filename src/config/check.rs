@@ -10,6 +10,7 @@ use super::{
     models::{Classes, Models, NO_EMBEDDER},
     plan::{DetectPlan, EmbedPlan, OutputPlan, Plan, RuntimePlan, StreamPlan},
     raw::{Detect, Embed, InputPx, Output, Raw, SoftNms, Span, Suppress},
+    raw_events::UpdateOn,
     raw_look::{Correction, Light, LightPolicy},
     raw_runtime::{Runtime, Threads},
     raw_track::{KnobValue, Track},
@@ -95,6 +96,28 @@ pub(super) fn plan_of_tree(mut tree: Value, variables: Option<Lookup<'_>>, host:
     if faults.is_empty() { Ok(checked) } else { Err(Faults(faults)) }
 }
 
+/// Keys that are sound alone and not together.
+fn contradictions(raw: &Raw, streams: &[StreamPlan], faults: &mut Vec<Fault>) {
+    let root = KeyPath::root();
+    let mut found =
+        |group: &str, key: &str, problem: String| faults.push(Fault::new(root.key(group).key(key), problem));
+    if raw.runtime.device == "cpu" && raw.runtime.precision == "fp16" {
+        found("runtime", "precision", "fp16 needs a GPU; expected auto, fp32, bf16 or int8 on the cpu".into());
+    }
+    if raw.runtime.device.starts_with("cuda") && raw.runtime.precision == "int8" {
+        found("runtime", "precision", "int8 runs on the cpu; expected auto, fp32, bf16 or fp16 on a GPU".into());
+    }
+    if let (true, Some(live)) = (raw.output.refine, streams.iter().find(|stream| stream.live.is_some())) {
+        let problem = format!("true, expected false: stream {:?} is live and has no end to look back from", live.name);
+        found("output", "refine", problem);
+    }
+    if raw.events.update_on == UpdateOn::Change && span::parse(&raw.events.updates.0).is_some_and(|span| span.is_zero())
+    {
+        let problem = "change, but updates is 0s and nothing is told; give updates how often at most, as 1s";
+        found("events", "update_on", problem.into());
+    }
+}
+
 /// The plan and everything that is wrong with it beyond what was `reported`. Where `raw` lacks something, that was reported
 /// before.
 fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Fault>) {
@@ -107,19 +130,7 @@ fn meaning(raw: &Raw, host: &dyn Host, reported: &[Fault]) -> (Checked, Vec<Faul
     models.stream_classes(&raw.streams, &raw.detect, classes, &root.key("streams"));
     models.embedder(&raw.embed, classes, &root.key("embed"));
     let track = track(&raw.track, classes, &root.key("track"), &mut faults);
-    if raw.runtime.device == "cpu" && raw.runtime.precision == "fp16" {
-        let problem = "fp16 needs a GPU; expected auto, fp32, bf16 or int8 on the cpu";
-        faults.push(Fault::new(root.key("runtime").key("precision"), problem));
-    }
-    if raw.runtime.device.starts_with("cuda") && raw.runtime.precision == "int8" {
-        let problem = "int8 runs on the cpu; expected auto, fp32, bf16 or fp16 on a GPU";
-        faults.push(Fault::new(root.key("runtime").key("precision"), problem));
-    }
-    let is_live = |stream: &&StreamPlan| stream.live.is_some();
-    if let (true, Some(live)) = (raw.output.refine, streams.iter().find(is_live)) {
-        let problem = format!("true, expected false: stream {:?} is live and has no end to look back from", live.name);
-        faults.push(Fault::new(root.key("output").key("refine"), problem));
-    }
+    contradictions(raw, &streams, &mut faults);
     let known = Known { streams: &streams, classes, host };
     let sinks = sinks(&raw.sinks, &root.key("sinks"), &known, &mut faults);
     let media = media(raw, &root.key("media"), &known, &mut faults);

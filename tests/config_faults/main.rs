@@ -166,7 +166,7 @@ fn each_fault_says_where_what_and_what_to_do() {
         ("output: {video: yes}", r#"3:10: output.video: "yes", expected true or false"#),
         ("output: {dir: ''}", r#"3:10: output.dir: "", expected text, not empty"#),
         ("runtime: {threads: 0}", "3:11: runtime.threads: 0, expected auto or a whole number 1..=1024"),
-        ("runtime: {precision: fp8}", r#"3:11: runtime.precision: "fp8", expected one of auto, fp32, bf16, fp16"#),
+        ("runtime: {precision: fp8}", r#"3:11: runtime.precision: "fp8", expected one of auto, fp32, bf16, fp16, int8"#),
         ("runtime: {shutdown: 0s}", r#"3:11: runtime.shutdown: "0s", expected a duration 1s..=10m"#),
     ];
     for (lines, expected) in cases {
@@ -210,6 +210,12 @@ fn faults_of_streams_and_zones() {
             "streams: [{name: gate, file: a.mp4, live: true}]\noutput: {refine: true}".into(),
             vec![
                 r#"3:10: output.refine: true, expected false: stream "gate" is live and has no end to look back from"#,
+            ],
+        ),
+        (
+            "streams: [{file: a.mp4}]\nevents: {update_on: change}".into(),
+            vec![
+                "3:10: events.update_on: change, but updates is 0s and nothing is told; give updates how often at most, as 1s",
             ],
         ),
         ("streams: [{file: missing.mp4}]".into(), vec!["2:12: streams[0].file: missing.mp4: no such file"]),
