@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
+#include <ATen/TensorIterator.h>
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -64,13 +64,20 @@ int eyeline_has_brain_silu() { return has_brain_floats() ? 1 : 0; }
 // Overwrites a tensor of brain floats on the processor. 1: done; 0: nothing was done, for it is another kind of tensor.
 int eyeline_brain_silu(void* tensor) {
   try {
-    auto& values = *static_cast<at::Tensor*>(tensor);
+    const auto& values = *static_cast<const at::Tensor*>(tensor);
     if (!has_brain_floats() || values.scalar_type() != at::kBFloat16 || !values.device().is_cpu() ||
         !values.is_non_overlapping_and_dense()) {
       return 0;
     }
-    auto* data = reinterpret_cast<uint16_t*>(values.mutable_data_ptr<at::BFloat16>());
-    at::parallel_for(0, values.numel(), 1 << 15, [data](int64_t begin, int64_t end) { silu(data + begin, end - begin); });
+    // libtorch's own loop, which shares the work among its threads; `at::parallel_for`, compiled here, would not.
+    auto iterator = at::TensorIterator::borrowing_nullary_op(values);
+    iterator.for_each(
+        [](char** data, const int64_t* strides, int64_t count) {
+          auto* at = reinterpret_cast<uint16_t*>(data[0]);
+          if (strides[0] == sizeof(uint16_t)) return silu(at, count);
+          for (int64_t i = 0; i < count; ++i) silu(at + i * strides[0] / 2, 1);
+        },
+        1 << 15);
     return 1;
   } catch (...) {
     return 0;

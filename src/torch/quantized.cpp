@@ -12,7 +12,7 @@
 #include <vector>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
+#include <ATen/TensorIterator.h>
 #include <ATen/core/List.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
@@ -85,22 +85,26 @@ at::Tensor quantized(const at::Tensor& input, double scale, int64_t zero, int64_
   const bool narrow = dense.scalar_type() == at::kBFloat16;
   const auto values = narrow ? dense : dense.to(at::kFloat);
   auto output = at::empty_like(values, values.options().dtype(at::kByte));
-  uint8_t* out = output.mutable_data_ptr<uint8_t>();
   const float factor = static_cast<float>(1.0 / scale), shift = static_cast<float>(zero);
-  at::parallel_for(0, values.numel(), 1 << 15, [&](int64_t begin, int64_t end) {
-    if (!narrow) {
-      floats_to_bytes(values.const_data_ptr<float>() + begin, out + begin, end - begin, factor, shift, most);
-      return;
-    }
-    const auto* in = reinterpret_cast<const uint16_t*>(values.const_data_ptr<at::BFloat16>());
-    constexpr int64_t kPart = 2048;
-    float wide[kPart];
-    for (int64_t at = begin; at < end; at += kPart) {
-      const int64_t count = std::min(kPart, end - at);
-      widen(in + at, wide, count);
-      floats_to_bytes(wide, out + at, count, factor, shift, most);
-    }
-  });
+  // libtorch's own loop, which shares the work among its threads; `at::parallel_for`, compiled here, would not.
+  auto iterator = at::TensorIteratorConfig().check_all_same_dtype(false).add_output(output).add_const_input(values).build();
+  iterator.for_each(
+      [&](char** data, const int64_t* strides, int64_t count) {
+        // Both lie in memory without gaps and in the same order, so that their axes became one.
+        const int64_t size = narrow ? 2 : 4;
+        TORCH_CHECK(count == 1 || (strides[0] == 1 && strides[1] == size), "bytes of values with gaps");
+        auto* out = reinterpret_cast<uint8_t*>(data[0]);
+        if (!narrow) return floats_to_bytes(reinterpret_cast<const float*>(data[1]), out, count, factor, shift, most);
+        const auto* in = reinterpret_cast<const uint16_t*>(data[1]);
+        constexpr int64_t kPart = 2048;
+        float wide[kPart];
+        for (int64_t at = 0; at < count; at += kPart) {
+          const int64_t part = std::min(kPart, count - at);
+          widen(in + at, wide, part);
+          floats_to_bytes(wide, out + at, part, factor, shift, most);
+        }
+      },
+      1 << 15);
   return output;
 }
 
