@@ -212,6 +212,9 @@ mod tests {
     /// Made by `tests/golden/generate/torchvision_list.py`, which says what is in it.
     const DETECTION_LIST: &[u8] = include_bytes!("../../tests/golden/torchvision_list.pt");
 
+    /// Made by `tests/golden/generate/roi_align.py`.
+    const ROI_ALIGN: &[u8] = include_bytes!("../../tests/golden/roi_align.pt");
+
     /// A module of tch's own tracing, as a file: twice the picture.
     fn traced() -> Vec<u8> {
         save(&mut |inputs: &[Tensor]| vec![&inputs[0] * 2.0])
@@ -265,6 +268,33 @@ mod tests {
         assert_eq!((numbers(labels), numbers(scores)), (vec![1.0, 3.0], vec![0.5, 0.25]));
         let two = Tensor::ones([2, 3, 40, 60], (Kind::Float, Device::Cpu));
         assert!(network.forward(&two).unwrap_err().0.contains("one at a time"));
+    }
+
+    /// On a slope the mean of a cell is the slope at the cell's middle, whatever was sampled.
+    #[test]
+    fn regions_are_cut_out_as_torchvision_does() {
+        let network = ScriptNetwork::load(ROI_ALIGN, Device::Cpu, [3, 40, 60]).unwrap();
+        let axis = |size: i64| Tensor::arange(size, (Kind::Float, Device::Cpu));
+        let slope = axis(3).reshape([1, 3, 1, 1]) * 1000.0 + axis(40).reshape([1, 1, 40, 1]) * 10.0 + axis(60);
+        let [aligned, plain] = &network.forward(&slope).unwrap()[..] else { panic!("two outputs") };
+        let cells = |regions: &Tensor, region: i64, channel: i64| -> Vec<f64> {
+            let all = regions.reshape([-1, 3, 2, 2]);
+            Vec::try_from(&all.get(region).get(channel).to_kind(Kind::Double).reshape([-1])).unwrap()
+        };
+        let near = |got: Vec<f64>, expected: [f64; 4]| {
+            assert!(
+                got.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-2),
+                "{got:?} {expected:?}"
+            );
+        };
+        for channel in 0..3 {
+            let above = |cells: [f64; 4]| cells.map(|cell| cell + 1000.0 * channel as f64);
+            near(cells(aligned, 0, channel), above([52.5, 60.5, 112.5, 120.5]));
+            near(cells(plain, 0, channel), above([58.0, 66.0, 118.0, 126.0]));
+            // A region without area is a pixel large; one beyond the picture has nothing in it.
+            near(cells(plain, 1, channel), above([26.75, 27.25, 31.75, 32.25]));
+            near(cells(plain, 2, channel), [0.0; 4]);
+        }
     }
 
     #[test]

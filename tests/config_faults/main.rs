@@ -166,7 +166,10 @@ fn each_fault_says_where_what_and_what_to_do() {
         ("output: {video: yes}", r#"3:10: output.video: "yes", expected true or false"#),
         ("output: {dir: ''}", r#"3:10: output.dir: "", expected text, not empty"#),
         ("runtime: {threads: 0}", "3:11: runtime.threads: 0, expected auto or a whole number 1..=1024"),
-        ("runtime: {precision: fp8}", r#"3:11: runtime.precision: "fp8", expected one of auto, fp32, bf16, fp16, int8"#),
+        (
+            "runtime: {precision: fp8}",
+            r#"3:11: runtime.precision: "fp8", expected one of auto, fp32, bf16, fp16, int8"#,
+        ),
         ("runtime: {shutdown: 0s}", r#"3:11: runtime.shutdown: "0s", expected a duration 1s..=10m"#),
     ];
     for (lines, expected) in cases {
