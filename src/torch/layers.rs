@@ -50,6 +50,10 @@ enum Weight {
     Bytes { convolution: Convolution, scale: Scale, rest: Activation },
 }
 
+/// Products that a number of a thin convolution is the sum of, at most. Its SiLU takes oneDNN longer than those do; that of
+/// others is left to oneDNN, which computes it before it rounds to brain floats.
+const THIN: i64 = 32;
+
 impl ConvLayer {
     /// Moves weights to where they are used. `input`: shape (N, channels, rows, columns) it will mostly see, which on a CPU
     /// decides the layout of the weights; other shapes work too.
@@ -86,7 +90,9 @@ impl ConvLayer {
                 groups,
                 &input[..],
             )?;
-            let after = activation == Activation::Swish && kind == Kind::BFloat16 && native::has_brain_silu();
+            let products = weight.size().iter().skip(1).product::<i64>();
+            let is_silu_of_thin = activation == Activation::Swish && kind == Kind::BFloat16 && products <= THIN;
+            let after = is_silu_of_thin && native::has_brain_silu();
             let (fused, rest) = if after { (fuse(Activation::Linear).0, activation) } else { fuse(activation) };
             Weight::Packed { weight: packed, fused, rest }
         } else {
