@@ -52,7 +52,7 @@ enum Weight {
 
 /// Products that a number of a thin convolution is the sum of, at most. Its SiLU takes oneDNN longer than those do; that of
 /// others is left to oneDNN, which computes it before it rounds to brain floats.
-const THIN: i64 = 32;
+const THIN: i64 = 16;
 
 impl ConvLayer {
     /// Moves weights to where they are used. `input`: shape (N, channels, rows, columns) it will mostly see, which on a CPU
