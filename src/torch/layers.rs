@@ -50,10 +50,6 @@ enum Weight {
     Bytes { convolution: Convolution, scale: Scale, rest: Activation },
 }
 
-/// Products that a number of a thin convolution is the sum of, at most. Its SiLU takes oneDNN longer than those do; that of
-/// others is left to oneDNN, which computes it before it rounds to brain floats.
-const THIN: i64 = 16;
-
 impl ConvLayer {
     /// Moves weights to where they are used. `input`: shape (N, channels, rows, columns) it will mostly see, which on a CPU
     /// decides the layout of the weights; other shapes work too.
@@ -90,10 +86,7 @@ impl ConvLayer {
                 groups,
                 &input[..],
             )?;
-            let products = weight.size().iter().skip(1).product::<i64>();
-            let is_silu_of_thin = activation == Activation::Swish && kind == Kind::BFloat16 && products <= THIN;
-            let after = is_silu_of_thin && native::has_brain_silu();
-            let (fused, rest) = if after { (fuse(Activation::Linear).0, activation) } else { fuse(activation) };
+            let (fused, rest) = fuse(activation);
             Weight::Packed { weight: packed, fused, rest }
         } else {
             Weight::Plain(channels_last(weight)?.f_to_device(place.device)?.f_to_kind(kind)?)
@@ -172,7 +165,6 @@ pub fn activate(mut values: Tensor, activation: Activation) -> Result<Tensor, To
         Activation::Relu => values.f_relu_()?,
         Activation::Clamp { low, high } => values.f_clamp_(low, high)?,
         Activation::Logistic => values.f_sigmoid_()?,
-        Activation::Swish if values.kind() == Kind::BFloat16 && native::brain_silu(&mut values) => return Ok(values),
         Activation::Swish => values.f_silu_()?,
         Activation::Mish => values.f_mish_()?,
         Activation::HardSwish => values.f_hardswish_()?,
@@ -268,21 +260,6 @@ mod tests {
                 let off = (&got.to_kind(Kind::Float) - &expected).abs().max().double_value(&[]) / largest;
                 assert!(off < 0.02, "{activation:?} of {shape:?}: {off}");
             }
-        }
-    }
-
-    #[test]
-    fn silu_of_every_brain_float_is_off_by_no_more_than_its_rounding() {
-        let bits: Vec<i32> = (0..0x1_0000).map(|bits| bits << 16).collect();
-        let floats: Vec<f32> = bits.iter().map(|&bits| f32::from_bits(bits as u32)).filter(|x| x.is_finite()).collect();
-        // One more than a multiple of sixteen.
-        let floats = &floats[..floats.len() / 16 * 16 - 15];
-        let got = activate(Tensor::from_slice(floats).to_kind(Kind::BFloat16), Activation::Swish).unwrap();
-        let got = Vec::<f32>::try_from(got.to_kind(Kind::Float)).unwrap();
-        for (x, got) in floats.iter().zip(got) {
-            let expected = f64::from(*x) / (1.0 + (-f64::from(*x)).exp());
-            let off = (f64::from(got) - expected).abs();
-            assert!(off <= expected.abs() / 200.0 + 1e-30, "silu({x}) = {got}, expected {expected}");
         }
     }
 

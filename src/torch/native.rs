@@ -114,24 +114,6 @@ unsafe extern "C" {
     fn eyeline_script_release(result: *mut c_char);
 }
 
-// Source: src/torch/activations.cpp.
-unsafe extern "C" {
-    fn eyeline_has_brain_silu() -> i32;
-    fn eyeline_brain_silu(tensor: Handle) -> i32;
-}
-
-/// Whether `brain_silu` is to be had on this processor.
-pub(super) fn has_brain_silu() -> bool {
-    // SAFETY: it asks the processor.
-    unsafe { eyeline_has_brain_silu() != 0 }
-}
-
-/// SiLU of brain floats on the processor, in place. Says whether it was done.
-pub(super) fn brain_silu(values: &mut Tensor) -> bool {
-    // SAFETY: the tensor is ours to write for the call, and checked for what it holds before anything is written.
-    unsafe { eyeline_brain_silu(values.as_mut_ptr().cast()) != 0 }
-}
-
 /// The TorchScript file in `bytes`, frozen. Errors: libtorch's reason, its first line.
 pub(super) fn freeze_script(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let (mut result, mut length) = (ptr::null_mut(), 0);
