@@ -3,11 +3,10 @@ pixel between corner and middle (`aligned`, two samples a cell and axis) and wit
 
     python3 roi_align.py
 
-Written by hand, as `torchvision_list.py`, which says why and how.
+Written by hand (`by_hand.py`).
 """
 
-import pathlib
-import zipfile
+import by_hand
 
 CODE = """class Regions(Module):
   __parameters__ = []
@@ -20,13 +19,4 @@ CODE = """class Regions(Module):
     return (ops.torchvision.roi_align(pictures, aligned, 0.5, 2, 2, 2, True), ops.torchvision.roi_align(pictures, plain, 0.5, 2, 2, -1, False))
 """
 
-# An object of that class, made without arguments, whose one attribute `training` is false.
-STATE = b"\x80\x02c__torch__\nRegions\n)\x81}(X\x08\x00\x00\x00training\x89ub."
-
-NO_CONSTANTS = b"\x80\x02)."
-
-target = pathlib.Path(__file__).parents[1] / "roi_align.pt"
-with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-    parts = {"data.pkl": STATE, "code/__torch__.py": CODE, "constants.pkl": NO_CONSTANTS, "version": "3\n"}
-    for name, content in parts.items():
-        archive.writestr(zipfile.ZipInfo("roi_align/" + name), content)
+by_hand.write("roi_align", "Regions", CODE)

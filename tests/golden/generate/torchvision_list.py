@@ -4,11 +4,10 @@ and 0.25 of the picture's mean.
 
     python3 torchvision_list.py
 
-Written by hand, because torchvision comes with gigabytes of torch: an archive holds the module's source and its pickled state.
+Written by hand (`by_hand.py`).
 """
 
-import pathlib
-import zipfile
+import by_hand
 
 CODE = """class Detector(Module):
   __parameters__ = []
@@ -26,13 +25,4 @@ CODE = """class Detector(Module):
     return (losses, [found])
 """
 
-# An object of that class, made without arguments, whose one attribute `training` is false.
-STATE = b"\x80\x02c__torch__\nDetector\n)\x81}(X\x08\x00\x00\x00training\x89ub."
-
-NO_CONSTANTS = b"\x80\x02)."
-
-target = pathlib.Path(__file__).parents[1] / "torchvision_list.pt"
-with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-    parts = {"data.pkl": STATE, "code/__torch__.py": CODE, "constants.pkl": NO_CONSTANTS, "version": "3\n"}
-    for name, content in parts.items():
-        archive.writestr(zipfile.ZipInfo("torchvision_list/" + name), content)
+by_hand.write("torchvision_list", "Detector", CODE)
