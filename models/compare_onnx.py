@@ -4,10 +4,10 @@
     cargo build --release --example onnx_outputs
     /tmp/venv/bin/python models/compare_onnx.py target/release/examples/onnx_outputs FILE.onnx ...
 
-Prints for each output the largest difference, relative to the largest value of its kind: of the whole output, and of a row or
-a column by itself, whichever are fewer, so that pixels of boxes do not hide scores. Lists of detections are compared as sets
-too, because equal scores may be ranked either way: how many rows of ONNX Runtime's list are in ours to a thousandth. Where the batch or the size is free, it is 1
-and 640. Inputs that ask for the picture's size are told that of the input.
+Prints for each output the largest difference, relative to the largest value of its kind: of the whole output, and of a row or a
+column by itself, whichever are fewer, so that pixels of boxes do not hide scores. Lists of detections are compared as sets too,
+because equal scores may be ranked either way: how many rows of ONNX Runtime's list are in ours to a thousandth. Where the batch
+or the size is free, it is 1 and 640. Inputs that ask for the picture's size are told that of the input.
 """
 
 import struct
