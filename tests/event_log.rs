@@ -17,7 +17,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use support::{sample_video, temp_dir};
+use support::{people, sample_video, temp_dir};
 
 /// Longest wait for a run to tell something: loading the model on a busy machine included.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -118,18 +118,11 @@ fn killed_at_any_moment_nothing_committed_is_lost_and_everything_begun_is_ended(
 /// A limit on the size of files stands in for the disk's: the log's write-ahead file meets it soon, the others never do.
 #[test]
 fn a_full_disk_under_the_log_costs_its_events_alone_and_they_are_counted() {
-    const FRAMES: u64 = 150;
+    const FRAMES: u32 = 150;
     let folder = temp_dir();
     let log = folder.path().join("events.db");
     let pipeline = pipeline(folder.path(), &log);
-    let short = folder.path().join("short.mp4");
-    support::launch(&format!(
-        "filesrc location=\"{}\" ! avidemux ! avdec_msmpeg4 ! identity eos-after={} ! videoconvert \
-         ! x264enc speed-preset=veryfast threads=1 ! h264parse ! mp4mux ! filesink location=\"{}\"",
-        sample_video().display(),
-        FRAMES + 1,
-        short.display()
-    ));
+    let short = people(folder.path(), "short.mp4", FRAMES);
     let text = fs::read_to_string(&pipeline).expect("read");
     let text = text.replace(&sample_video().display().to_string(), &short.display().to_string());
     let text = text.replace("counts: 5s", "updates: 200ms").replace("threads: 2", "threads: 2, shutdown: 1s");

@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
-use support::{Clip, H264, decode, sample_video, temp_dir};
+use support::{Clip, H264, decode, people, sample_video, temp_dir};
 
 /// Small and quick: what is tested is the program, not the model.
 const QUICK: [&str; 4] = ["--input-px", "320", "--threads", "2"];
@@ -39,19 +39,6 @@ fn stderr(output: &Output) -> String {
 /// The lines of stderr that name `name`.
 fn lines_about<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
     text.lines().filter(|line| line.contains(name)).collect()
-}
-
-/// `frames` frames of the sample video as H.264 in MP4.
-fn people(folder: &Path, name: &str, frames: u32) -> PathBuf {
-    let path = folder.join(name);
-    support::launch(&format!(
-        "filesrc location=\"{}\" ! avidemux ! avdec_msmpeg4 ! identity eos-after={} ! videoconvert \
-         ! x264enc speed-preset=veryfast threads=1 ! h264parse ! mp4mux ! filesink location=\"{}\"",
-        sample_video().display(),
-        frames + 1,
-        path.display()
-    ));
-    path
 }
 
 fn json_lines(path: &Path) -> Vec<Value> {

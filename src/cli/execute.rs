@@ -338,15 +338,9 @@ fn video(plan: Arc<Plan>, roster: Roster, classes: Arc<[String]>) -> OpenRecorde
         let recorded = roster.get(stream).filter(|stream| stream.live.is_none());
         let (Some(stream), Some(info)) = (recorded, info) else { return Ok(Vec::new()) };
         let path = plan.output.dir.join(&stream.name).join("annotated.mp4");
-        let video = AnnotatedVideo::create(&path, info, overlay(&plan, &stream, &classes))?;
+        let video = AnnotatedVideo::create(&path, info, OverlaySettings::of(&stream, &classes, plan.output.trail))?;
         Ok(vec![Box::new(video) as Box<dyn Recorder>])
     })
-}
-
-/// What is drawn of a stream.
-fn overlay(plan: &Plan, stream: &StreamPlan, classes: &Arc<[String]>) -> OverlaySettings {
-    let (zones, lines) = (stream.zones.clone(), stream.lines.clone());
-    OverlaySettings { classes: Arc::clone(classes), zones, lines, trail: plan.output.trail }
 }
 
 /// Draws the refined tracks of every stream that was played to its end, unless the user stopped the run. Where that
@@ -361,7 +355,7 @@ fn redraw(plan: &Plan, running: &Running, refined: &RefinedShelf, classes: &Arc<
         if !log.quiet {
             eprintln!("{}: drawing the refined tracks", stream.name);
         }
-        let overlay = overlay(plan, stream, classes);
+        let overlay = OverlaySettings::of(stream, classes, plan.output.trail);
         let video = plan.output.dir.join(&stream.name).join("annotated.mp4");
         if let Err(fault) = redraw::redraw(stream, &refined, overlay, &video, &running.faults) {
             running.faults.note(id, format!("{}: shows the online tracks: {fault:#}", video.display()));

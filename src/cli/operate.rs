@@ -79,10 +79,7 @@ impl Desks {
 
     fn desk(&self, stream: StreamId, plan: &StreamPlan) -> Arc<Desk> {
         let Shared { desks, views, classes, trail, .. } = &*self.0;
-        let settings = || {
-            let (zones, lines) = (plan.zones.clone(), plan.lines.clone());
-            OverlaySettings { classes: Arc::clone(classes), zones, lines, trail: *trail }
-        };
+        let settings = || OverlaySettings::of(plan, classes, *trail);
         let desk = || Arc::new(Desk { tracks: Mutex::default(), view: views.stream(settings()) });
         Arc::clone(lock(desks).entry(stream).or_insert_with(desk))
     }

@@ -1,5 +1,5 @@
-//! Draws what was found onto a picture: zones, lines with their counts, trails, boxes, labels. Knows nothing of files or encoders, so that a video,
-//! a snapshot and a live view look alike.
+//! Draws what was found onto a picture: zones, lines with their counts, trails, boxes, labels. Knows nothing of files or
+//! encoders, so that a video, a snapshot and a live view look alike.
 
 use super::{
     line_counts::LineCounts,
@@ -9,7 +9,7 @@ use super::{
     zone_fill::ZoneFill,
 };
 use crate::{
-    config::plan::{LinePlan, ZonePlan},
+    config::plan::{LinePlan, StreamPlan, ZonePlan},
     event::{Direction, Event},
     frame::FrameMeta,
     geometry::BBox,
@@ -54,6 +54,14 @@ pub struct OverlaySettings {
     pub lines: Vec<LinePlan>,
     /// How far back trails reach; zero draws none.
     pub trail: Duration,
+}
+
+impl OverlaySettings {
+    /// What is drawn of a stream: its zones and lines.
+    pub fn of(stream: &StreamPlan, classes: &Arc<[String]>, trail: Duration) -> Self {
+        let (zones, lines) = (stream.zones.clone(), stream.lines.clone());
+        Self { classes: Arc::clone(classes), zones, lines, trail }
+    }
 }
 
 /// The overlay of one stream.

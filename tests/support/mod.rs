@@ -48,6 +48,19 @@ pub fn launch(description: &str) {
     }
 }
 
+/// `frames` frames of the sample video as H.264 in MP4.
+pub fn people(folder: &Path, name: &str, frames: u32) -> PathBuf {
+    let path = folder.join(name);
+    launch(&format!(
+        "filesrc location=\"{}\" ! avidemux ! avdec_msmpeg4 ! identity eos-after={} ! videoconvert \
+         ! x264enc speed-preset=veryfast threads=1 ! h264parse ! mp4mux ! filesink location=\"{}\"",
+        sample_video().display(),
+        frames + 1,
+        path.display()
+    ));
+    path
+}
+
 /// A moving test picture.
 #[derive(Clone, Copy)]
 pub struct Clip {

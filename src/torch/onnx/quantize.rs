@@ -45,7 +45,6 @@ pub(super) fn quantize(
         return Err(OnnxError::Inputs(problem.into()));
     }
     let scales = decision.scales(graph, &range);
-    let sources = sources.clone();
     let nodes = std::mem::take(&mut graph.nodes);
     let mut rewrite =
         Rewrite { sources, scales, decision, made: BTreeMap::new(), values: graph.values, nodes: Vec::new() };
