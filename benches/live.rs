@@ -5,6 +5,9 @@
 //! the moment they were shown, as blocks of black and white, and compares that with the moment a reader of the server-sent
 //! events hears of the picture's tracks.
 
+#[path = "../tests/footprint/mod.rs"]
+mod footprint;
+
 use eyeline::{
     cli::execute::{self, Extras},
     config::{
@@ -21,6 +24,7 @@ use eyeline::{
     },
     sink::{Recorder, SinkError},
 };
+use footprint::Footprint;
 use gstreamer as gst;
 use gstreamer_rtsp_server::{RTSPMediaFactory, RTSPServer, prelude::*};
 use std::{
@@ -87,12 +91,18 @@ fn load(streams: usize, seconds: u64, detector: &str, video: &str) -> anyhow::Re
     run_for(&running, seconds, || {
         // A fifth of the time fills queues and pools.
         if began.elapsed().as_secs() * 5 > seconds {
-            memory.push(resident_mib());
+            memory.push(Footprint::here().resident_mib());
         }
     })?;
     report(&running, streams)?;
     let (least, most) = memory.iter().fold((f64::MAX, 0.0_f64), |(a, b), mib| (a.min(*mib), b.max(*mib)));
-    println!("memory after the first fifth: {least:.0} to {most:.0} MiB");
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len().max(1) as f64;
+    let (early, late) = memory.split_at(memory.len() / 2);
+    println!(
+        "memory after the first fifth: {least:.0} to {most:.0} MiB, {:.0} in the mean of the first half, {:.0} of the second",
+        mean(early),
+        mean(late)
+    );
     Ok(())
 }
 
@@ -144,13 +154,6 @@ fn report(running: &Running, streams: usize) -> anyhow::Result<()> {
     );
     println!("p99 age at the event at most {oldest:.0} ms: {}", kept(oldest <= MAX_AGE_MILLIS));
     Ok(())
-}
-
-fn resident_mib() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kib.unwrap_or(0.0) / 1024.0
 }
 
 /// One camera, from showing a picture to whoever reads the server-sent events.

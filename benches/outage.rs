@@ -4,10 +4,13 @@
 //! `cargo bench --bench outage [-- VIDEO [ROUNDS]]`; the sample video and two rounds unless told otherwise. Needs Mosquitto.
 //! Frames a second are the summary's: from the first frame to the last result, loading and the wait at the end left out.
 
+#[path = "../tests/footprint/mod.rs"]
+mod footprint;
 #[path = "../tests/sinks/proxy.rs"]
 mod proxy;
 
 use anyhow::{Context, ensure};
+use footprint::Footprint;
 use std::{
     fs,
     net::{TcpListener, TcpStream},
@@ -112,10 +115,11 @@ fn run(video: &Path, broker: Broker) -> anyhow::Result<Measured> {
         ensure!(began.elapsed() < Duration::from_secs(600), "the run does not end");
         // Rows of some ten tracks a frame, 60 bytes each: a third of the sample video.
         let is_early = fs::metadata(&tracks).map_or(0, |file| file.len()) < 90_000;
+        let memory_mib = Footprint::of(&child.0.id().to_string()).map(|seen| seen.resident_kib / 1024);
         if is_early {
-            early_mib = resident_mib(child.0.id()).unwrap_or(early_mib);
+            early_mib = memory_mib.unwrap_or(early_mib);
         } else {
-            most_mib = most_mib.max(resident_mib(child.0.id()).unwrap_or(0));
+            most_mib = most_mib.max(memory_mib.unwrap_or(0));
             if matches!(broker, Broker::Killed) {
                 server = None;
             }
@@ -160,11 +164,4 @@ fn mosquitto(port: u16) -> anyhow::Result<Process> {
         thread::sleep(Duration::from_millis(10));
     }
     Ok(process)
-}
-
-/// Resident memory of a process, if it still runs.
-fn resident_mib(id: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib / 1024)
 }

@@ -7,30 +7,17 @@
 #![cfg(feature = "line")]
 
 mod cameras;
+mod footprint;
 
 use cameras::{PATIENCE, Server, Spec, Watch, free_port, on_port};
-use eyeline::{config::plan::Transport, pipeline::stats::Stretch};
-use std::{fmt::Write as _, fs, path::Path, time::Duration};
+use eyeline::{config::plan::Transport, frame::StreamId, pipeline::stats::Stretch, track::TrackId};
+use footprint::Footprint;
+use std::{fmt::Write as _, fs, time::Duration};
 
 /// Not a test: the camera's own process.
 #[test]
 fn camera_process() {
     cameras::be_a_camera();
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Footprint {
-    resident_kib: u64,
-    threads: usize,
-    files: usize,
-}
-
-fn footprint() -> Footprint {
-    let count = |folder: &str| fs::read_dir(Path::new("/proc/self").join(folder)).expect("Linux").count();
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("resident size");
-    let resident_kib = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number");
-    Footprint { resident_kib, threads: count("task"), files: count("fd") }
 }
 
 /// Runs `cycle` so often and looks at the process fifty times on the way. The first fifth warms up: pools of threads and
@@ -40,9 +27,9 @@ fn soak(name: &str, cycles: usize, curve: &mut String, mut cycle: impl FnMut(usi
     for index in 0..cycles {
         cycle(index);
         if index % cycles.div_ceil(50) == 0 || index + 1 == cycles {
-            let Footprint { resident_kib, threads, files } = footprint();
+            let now @ Footprint { resident_kib, threads, files } = Footprint::here();
             writeln!(curve, "{name},{},{resident_kib},{threads},{files}", index + 1).expect("text");
-            seen.push((index, footprint()));
+            seen.push((index, now));
         }
     }
     let (_, warm) = *seen.iter().find(|(index, _)| index * 5 >= cycles).expect("cycles");
@@ -52,6 +39,20 @@ fn soak(name: &str, cycles: usize, curve: &mut String, mut cycle: impl FnMut(usi
     let allowed_kib = warm.resident_kib / 50 + 4 * 1024;
     assert!(last.resident_kib <= warm.resident_kib + allowed_kib, "{name}: {warm:?} grew to {last:?}");
     assert!(last.threads <= warm.threads + 3 && last.files <= warm.files + 6, "{name}: {warm:?} grew to {last:?}");
+}
+
+/// Frames of an epoch whose tracks are compared.
+const COMPARED: usize = 8;
+
+/// What is tracked in the first frames after the connection is made anew.
+fn tracks_after_a_restart(watch: &Watch, stream: StreamId) -> Vec<Vec<(TrackId, [i32; 4])>> {
+    let before = watch.frames(0).last().expect("frames").epoch;
+    watch.running.control.restart(stream).expect("steered");
+    let of_next = || watch.frames(0).into_iter().filter(|frame| frame.epoch > before);
+    cameras::wait_until("frames of the next epoch", || of_next().count() >= COMPARED);
+    let tracks = of_next().take(COMPARED).map(|frame| frame.tracks).collect();
+    watch.forget();
+    tracks
 }
 
 #[test]
@@ -64,6 +65,8 @@ fn coming_and_going_leaves_nothing_behind() {
     watch.wait_frames(0, 1);
     let control = watch.running.control.clone();
     let stays = control.roster().find("stays").expect("known");
+    let tracked_at_first = tracks_after_a_restart(&watch, stays);
+    assert!(tracked_at_first.iter().all(|tracks| tracks.len() == 1), "{tracked_at_first:?}");
     let mut curve = "what,cycle,resident_kib,threads,files\n".to_owned();
     soak("reconnect", reconnects, &mut curve, |_| {
         control.restart(stays).expect("steered");
@@ -96,8 +99,8 @@ fn coming_and_going_leaves_nothing_behind() {
     if let Some(path) = std::env::var_os("EYELINE_SOAK_CSV") {
         fs::write(path, curve).expect("written");
     }
-    // The line works as on the first day: the one thing in the picture has a track.
-    watch.wait_frames(0, 5);
+    // The line works as on the first day: the one thing in the picture has the same track in the same place.
+    assert_eq!(tracks_after_a_restart(&watch, stays), tracked_at_first);
     assert_eq!(watch.counters(0).open_tracks.load(std::sync::atomic::Ordering::SeqCst), 1);
     watch.stop();
 }

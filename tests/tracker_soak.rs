@@ -1,6 +1,8 @@
 //! A long run keeps memory flat. The full million frames are an ignored test (`cargo test --release -- --ignored soak`);
 //! the same scene, shorter, runs every time.
 
+mod footprint;
+
 use eyeline::{
     detect::{ClassId, Detection},
     embed::Embedding,
@@ -8,6 +10,7 @@ use eyeline::{
     time::MediaTime,
     track::{Observations, TrackIds, build, settings::TrackSettings},
 };
+use footprint::Footprint;
 
 /// People who come, walk through and go, for ever: about `frame / 10` of them over time, each with a look of its own.
 fn street(frame: u64) -> (Vec<Detection>, Vec<Option<Embedding>>) {
@@ -23,13 +26,6 @@ fn street(frame: u64) -> (Vec<Detection>, Vec<Option<Embedding>>) {
     people.map(walk).unzip()
 }
 
-/// Resident memory of this process, KiB.
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 /// Runs `frames` frames; memory may not grow by more than 2 MiB after the first tenth.
 fn soak(frames: u64) {
     let mut tracker = build(&TrackSettings::default(), 25.0, TrackIds::default());
@@ -40,10 +36,10 @@ fn soak(frames: u64) {
         tracker.update(&Observations { at, detections: &detections, embeddings: &embeddings, camera: None }, &mut out);
         most = most.max(out.len());
         if frame == frames / 10 {
-            early = resident_kib();
+            early = Footprint::here().resident_kib;
         }
     }
-    let late = resident_kib();
+    let late = Footprint::here().resident_kib;
     assert!(most < 300, "{most} tracks alive at one time");
     assert!(late < early + 2048, "{early} KiB after a tenth, {late} KiB at the end");
 }

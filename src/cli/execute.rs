@@ -6,8 +6,9 @@ use super::{
     logging::LogArgs,
     media::Media,
     operate::{Desks, OperatedLine},
+    outcome,
     progress::Progress,
-    redraw, reload, signals, table,
+    redraw, reload, signals,
 };
 use crate::{
     config::{
@@ -33,7 +34,7 @@ use crate::{
         mot::MotFile,
         overlay::OverlaySettings,
         refined::{RefinedShelf, RefinedTracks},
-        summary::{ModelCard, Summary},
+        summary::ModelCard,
         video::AnnotatedVideo,
     },
     source::{OpenSource, gst::FileOpener, gst_camera::CameraOpener, gst_packets::PacketRing, paced::PacedOpener},
@@ -41,14 +42,7 @@ use crate::{
     track::{self, settings::TrackSettings},
 };
 use anyhow::Context;
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 /// How often progress is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -93,7 +87,7 @@ pub fn execute(checked: Checked, session: &Session, extras: &Extras) -> anyhow::
     if finished && plan.output.refine && plan.output.video {
         redraw(&plan, &running, &refined, &classes, &session.log);
     }
-    let code = report(&plan, &running, &models, finished, &session.log);
+    let code = outcome::report(&plan, &running, &models, finished, &session.log);
     for fault in &checked.unusable {
         eprintln!("eyeline: {}", fault.problem);
     }
@@ -361,65 +355,4 @@ fn redraw(plan: &Plan, running: &Running, refined: &RefinedShelf, classes: &Arc<
             running.faults.note(id, format!("{}: shows the online tracks: {fault:#}", video.display()));
         }
     }
-}
-
-/// Writes every input's summary, prints the table and the faults, and chooses the exit code.
-fn report(plan: &Plan, running: &Running, models: &[ModelCard], finished: bool, log: &LogArgs) -> ExitCode {
-    let versions = versions();
-    let mut summaries = Vec::with_capacity(plan.streams.len());
-    for (index, stream) in plan.streams.iter().enumerate() {
-        let id = StreamId(index as u16);
-        let mut summary = Summary::measured(&running.stats, id, &stream.name, Path::new(&stream.address()));
-        summary.models = models.to_vec();
-        summary.versions = versions.clone();
-        summary.fault = running.fault_of(id);
-        summary.result = running.result_of(id).as_str();
-        let dir = plan.output.dir.join(&stream.name);
-        if stream.live.is_none()
-            && dir.is_dir()
-            && let Err(fault) = summary.write(&dir.join("summary.json"))
-        {
-            summary.fault.get_or_insert(fault.to_string());
-        }
-        if let Some(fault) = running.faults.of(id) {
-            tracing::debug!(stream = stream.name, fault, "failed");
-            eprintln!("eyeline: {fault}");
-        }
-        summaries.push(summary);
-    }
-    if let Some(cause) = running.faults.broken() {
-        eprintln!("eyeline: {cause}");
-    }
-    if !finished {
-        let waited = plan.runtime.shutdown.as_secs_f64();
-        eprintln!("eyeline: not everything could be written within {waited} s of the stop (runtime.shutdown)");
-    }
-    if !log.quiet {
-        table::print(&summaries, &plan.output.dir);
-    }
-    exit_code(&summaries, running, finished)
-}
-
-fn exit_code(summaries: &[Summary], running: &Running, finished: bool) -> ExitCode {
-    if !finished || summaries.iter().any(|summary| summary.fault.is_some()) {
-        ExitCode::FAILURE
-    } else if running.faults.is_stopped() {
-        ExitCode::from(signals::INTERRUPTED)
-    } else {
-        ExitCode::SUCCESS
-    }
-}
-
-fn gstreamer_version() -> String {
-    let (major, minor, micro, _) = gstreamer::version();
-    format!("{major}.{minor}.{micro}")
-}
-
-fn versions() -> BTreeMap<&'static str, String> {
-    BTreeMap::from([
-        ("eyeline", env!("CARGO_PKG_VERSION").to_owned()),
-        ("libtorch", env!("EYELINE_LIBTORCH_VERSION").to_owned()),
-        ("gstreamer", gstreamer_version()),
-        ("opencv", opencv::core::get_version_string().unwrap_or_default()),
-    ])
 }

@@ -26,6 +26,8 @@ mod models;
 #[cfg(feature = "line")]
 mod operate;
 #[cfg(feature = "line")]
+mod outcome;
+#[cfg(feature = "line")]
 mod process;
 #[cfg(feature = "line")]
 mod progress;

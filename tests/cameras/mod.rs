@@ -17,7 +17,7 @@ use eyeline::{
     sink::{Recorder, SinkError},
     source::{OpenSource, address::Address, gst::init, gst_camera::CameraOpener},
     time::MediaTime,
-    track::{self, TrackIds, settings::TrackSettings},
+    track::{self, TrackId, TrackIds, settings::TrackSettings},
 };
 use gstreamer as gst;
 use gstreamer::glib;
@@ -311,6 +311,8 @@ pub struct Seen {
     pub captured: bool,
     pub pts: MediaTime,
     pub at: Instant,
+    /// Tracks that are shown: identity and box, source pixels, rounded to tenths.
+    pub tracks: Vec<(TrackId, [i32; 4])>,
 }
 
 /// What came out of the line, by stream.
@@ -320,6 +322,10 @@ pub struct Report {
     /// Type and content of each event.
     pub events: Vec<serde_json::Value>,
     codec: Option<String>,
+}
+
+fn tenths(bbox: &BBox) -> [i32; 4] {
+    [bbox.left, bbox.top, bbox.right, bbox.bottom].map(|edge| (edge * 10.0).round() as i32)
 }
 
 struct Keep(Arc<Mutex<Report>>);
@@ -334,7 +340,9 @@ impl Recorder for Keep {
                 let (codec, captured) = (report.codec.clone(), meta.captured.is_some());
                 let at = Instant::now();
                 let (epoch, seq, size, pts) = (meta.epoch, meta.seq, meta.size, meta.pts);
-                report.frames.push(Seen { epoch, seq, size, codec, captured, pts, at });
+                let tracks =
+                    tracked.tracks.iter().filter(|track| track.shown).map(|track| (track.id, tenths(&track.bbox)));
+                report.frames.push(Seen { epoch, seq, size, codec, captured, pts, at, tracks: tracks.collect() });
             }
             Flow::Epoch { info, .. } => report.codec.clone_from(&info.codec),
             _ => {}

@@ -4,6 +4,8 @@
 #![cfg(feature = "delivery")]
 
 mod certs;
+#[path = "../footprint/mod.rs"]
+mod footprint;
 #[path = "../json_schema/mod.rs"]
 mod json_schema;
 mod kafka;

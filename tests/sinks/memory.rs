@@ -1,13 +1,7 @@
 //! A sink that is down costs neither memory nor the others' time.
 
-use super::{process::free_port, scene::Scene};
+use super::{footprint::Footprint, process::free_port, scene::Scene};
 use std::fs;
-
-fn resident_kb() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("procfs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
-}
 
 #[test]
 fn a_dead_sink_keeps_memory_flat_and_the_others_served() {
@@ -25,11 +19,11 @@ fn a_dead_sink_keeps_memory_flat_and_the_others_served() {
         scene.wait_delivered();
     };
     burst(&mut scene);
-    let before = resident_kb();
+    let before = Footprint::here().resident_kib;
     burst(&mut scene);
     burst(&mut scene);
-    let grown = resident_kb().saturating_sub(before);
-    assert!(grown < 32 * 1024, "{grown} KB for 20,000 events that wait");
+    let grown = Footprint::here().resident_kib.saturating_sub(before);
+    assert!(grown < 32 * 1024, "{grown} KiB for 20,000 events that wait");
     let text = fs::read_to_string(&file).expect("file");
     let arrived: Vec<String> = text.lines().map(|line| super::scene::id_of(line.as_bytes())).collect();
     assert_eq!(arrived.len(), 30_000);
