@@ -29,7 +29,6 @@ use gstreamer as gst;
 use gstreamer_rtsp_server::{RTSPMediaFactory, RTSPServer, prelude::*};
 use std::{
     collections::HashMap,
-    fs,
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
