@@ -1,14 +1,8 @@
 //! An authority of a test and a certificate of `localhost` by it.
 
-use rustls::{
-    ServerConfig,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
 };
 use tempfile::TempDir;
 
@@ -53,15 +47,6 @@ impl Certs {
 
     pub fn cert(&self) -> PathBuf {
         self.path("cert.pem")
-    }
-
-    /// For a server within the test.
-    pub fn server(&self) -> Arc<ServerConfig> {
-        let chain = CertificateDer::pem_file_iter(self.cert()).expect("certificates").map(|one| one.expect("one"));
-        let key = PrivateKeyDer::from_pem_file(self.key()).expect("a key");
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let config = config.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
-        Arc::new(config.with_single_cert(chain.collect(), key).expect("a pair"))
     }
 
     pub fn key(&self) -> PathBuf {

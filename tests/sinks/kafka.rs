@@ -2,7 +2,7 @@
 
 use super::{
     certs::Certs,
-    scene::{Scene, outage},
+    scene::{Scene, outage, server_tls},
 };
 use rdkafka::{
     ClientConfig, Message,
@@ -106,7 +106,7 @@ fn kafka_over_tls_trusts_whom_it_is_told_to() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let (to, trusted) = mpsc::channel();
-    let config = certs.server();
+    let config = server_tls(&certs);
     thread::spawn(move || {
         for mut client in listener.incoming().map_while(Result::ok) {
             let mut session = ServerConnection::new(config.clone()).expect("a session");

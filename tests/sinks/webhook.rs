@@ -4,7 +4,7 @@ use super::{
     certs::Certs,
     process::{ONE_A_SECOND, PASSWORD, free_port},
     proxy::throttle,
-    scene::{Scene, event},
+    scene::{Scene, event, server_tls},
 };
 use eyeline::event::{Event, What};
 use hmac::{Hmac, KeyInit, Mac};
@@ -173,7 +173,7 @@ fn redirections_are_followed_within_the_host_only() {
 #[test]
 fn a_webhook_over_tls() {
     let certs = Certs::new();
-    let (hook, port) = (Hook { tls: Some(certs.server()), ..Hook::default() }, free_port());
+    let (hook, port) = (Hook { tls: Some(server_tls(&certs)), ..Hook::default() }, free_port());
     hook.listen(port);
     let secure = sink(port).replace("http://127.0.0.1", "https://localhost");
     let mut scene = Scene::new(&secure.replace("}]", &format!(", tls: {{ca: {}}}}}]", certs.ca().display())));
