@@ -34,11 +34,11 @@ def outputs(path):
 
 
 def feed(session):
-    fed, side = {}, None
+    fed, side, is_free = {}, None, False
     for info in session.get_inputs():
         if len(info.shape) == 4:
             shape = [1] + [size if isinstance(size, int) else (3 if i == 0 else 640) for i, size in enumerate(info.shape[1:])]
-            side = shape[-1]
+            side, is_free = shape[-1], not all(isinstance(size, int) for size in info.shape[1:])
             steps = np.arange(np.prod(shape), dtype=np.float64) * 0.618033988749895
             fed[info.name] = (steps - np.floor(steps)).reshape(shape).astype(np.float32)
     for info in session.get_inputs():
@@ -46,7 +46,7 @@ def feed(session):
             kind = np.int64 if "int64" in info.type else np.float32
             value = [[1, 1]] if info.name == "scale_factor" else [[side, side]]
             fed[info.name] = np.array(value, kind)
-    return fed, side
+    return fed, [str(side)] if is_free else []
 
 
 def difference(a, b):
@@ -63,9 +63,12 @@ def difference(a, b):
 
 def rows(outputs):
     """The outputs as one table of detections, where they are lists of them."""
-    columns = [o.reshape(-1, o.shape[-1]) if o.ndim >= 2 and o.shape[-1] in (4, 6) else o.reshape(-1, 1) for o in outputs]
-    count = len(columns[0])
-    return np.concatenate(columns, 1) if 0 < count <= 1000 and all(len(c) == count for c in columns) else None
+    outputs = [o[0] if o.ndim == 3 and o.shape[0] == 1 else o for o in outputs]
+    outputs = [o[0] if o.ndim == 2 and o.shape[0] == 1 else o for o in outputs]
+    count = len(outputs[0])
+    if not 0 < count <= 1000 or any(o.ndim > 2 or len(o) != count for o in outputs):
+        return None
+    return np.concatenate([o.reshape(count, -1) for o in outputs], 1)
 
 
 def alike(got, expected):
@@ -97,7 +100,7 @@ def compare(program, model):
     fed, side = feed(session)
     expected = floats(session.run(None, fed))
     with tempfile.NamedTemporaryFile() as file:
-        done = subprocess.run([program, model, file.name, str(side)], capture_output=True, text=True)
+        done = subprocess.run([program, model, file.name, *side], capture_output=True, text=True)
         if done.returncode:
             return [done.stderr.strip()[-2000:]]
         said, got = done.stderr.strip().splitlines()[-1], outputs(file.name)
