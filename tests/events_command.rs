@@ -86,6 +86,12 @@ fn queries_say_what_happened_when() {
     let count = output(&path, &["query", "--count", "--since", &since]);
     let expected = "gate, west\tstream.recovered\t3\ngate, west\tzone.entered\t4\n";
     assert_eq!(String::from_utf8_lossy(&count.stdout), expected);
+    let of_track = output(&path, &["query", "--track", "3", "--zone", "the \"door\""]);
+    assert_eq!(ids(&of_track), ["gate, west/3"]);
+    let of_line = output(&path, &["query", "--line", "the \"door\"", "--count"]);
+    assert_eq!((of_line.status.success(), of_line.stdout.len()), (true, 0));
+    let of_zone = output(&path, &["query", "--zone", "the \"door\"", "--count", "--until", &until]);
+    assert_eq!(String::from_utf8_lossy(&of_zone.stdout), "gate, west\tzone.entered\t3\n");
     assert_eq!(ids(&output(&path, &["tail", "-n", "2"])), ["gate, west/8", "gate, west/9"]);
 }
 

@@ -18,6 +18,7 @@ use proptest::prelude::*;
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 use tempfile::TempDir;
 
@@ -89,6 +90,35 @@ fn missing_files_are_named_with_the_remedy() {
     assert_refused(&plan_of(dir.path().join("m.onnx")), &["m.onnx is not there"]);
     fs::write(dir.path().join("m.onnx"), "x").unwrap();
     assert_refused(&plan_of(dir.path().join("m.onnx")), &["m.onnx: not an ONNX file"]);
+}
+
+/// A YOLOv5 for 64x64 with few channels, whose shapes the export wrote down (`golden/generate/onnx_networks.py`).
+fn fixed_to_64() -> (TempDir, PathBuf) {
+    let (length, rest) = include_bytes!("golden/onnx_networks.bin").split_first_chunk::<4>().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.onnx");
+    fs::write(&path, &rest[..u32::from_le_bytes(*length) as usize]).unwrap();
+    fs::write(dir.path().join("m.names"), (0..10).map(|index| format!("thing{index}\n")).collect::<String>()).unwrap();
+    (dir, path)
+}
+
+#[test]
+fn a_size_that_a_graph_cannot_take_is_refused_with_the_one_it_was_exported_for() {
+    let (_dir, path) = fixed_to_64();
+    let plan = DetectPlan { input_px: Some(96), ..plan_of(&path) };
+    assert_refused(&plan, &["m.onnx: exported for 64x64, cannot be run at 96x96: leave out detect.input_px"]);
+    assert!(detect::torch::open(&DetectPlan { input_px: None, ..plan }).is_ok());
+}
+
+#[test]
+fn notes_of_another_size_than_the_export_are_warned_of_and_it_is_fed_its_own() {
+    let (dir, path) = fixed_to_64();
+    let notes = "input: { width: 96, height: 32, fit: letterbox, mean: [0, 0, 0], std: [1, 1, 1] }\n";
+    fs::write(dir.path().join("m.model.yml"), notes).unwrap();
+    let inspect = Command::new(env!("CARGO_BIN_EXE_eyeline")).args(["models", "inspect"]).arg(&path).output().unwrap();
+    let (out, log) = (String::from_utf8(inspect.stdout).unwrap(), String::from_utf8(inspect.stderr).unwrap());
+    assert!(inspect.status.success() && out.contains("input     64x64, letterboxed"), "{out}{log}");
+    assert!(log.contains("m.model.yml says 96x32, exported for 64x64: it is fed 64x64"), "{log}");
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub const CONFIRM_FRAMES: u32 = 3;
 pub struct AnalysisSettings {
     /// Stream name of the plan.
     pub stream: String,
+    /// Name of the deployment, before every id.
+    pub site: Option<String>,
     /// Class names of the detector.
     pub classes: Arc<[String]>,
     /// Whether its events have a wall-clock time: a recording's have none.

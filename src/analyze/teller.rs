@@ -14,6 +14,7 @@ use std::{sync::Arc, time::SystemTime};
 /// Tells one stream's events.
 #[derive(Debug)]
 pub(super) struct Teller {
+    site: Option<String>,
     stream: String,
     classes: Arc<[String]>,
     models: Vec<ModelRef>,
@@ -31,6 +32,7 @@ pub(super) struct Teller {
 impl Teller {
     pub fn new(settings: &AnalysisSettings) -> Self {
         Self {
+            site: settings.site.clone(),
             stream: settings.stream.clone(),
             classes: Arc::clone(&settings.classes),
             models: settings.models.clone(),
@@ -106,7 +108,7 @@ impl Teller {
     /// Tells the next event.
     pub fn tell(&mut self, what: What, events: &mut Vec<Event>) {
         events.push(Event {
-            id: Event::id_of(&self.stream, self.sequence),
+            id: Event::id_at(self.site.as_deref(), &self.stream, self.sequence),
             stream: self.stream.clone(),
             sequence: self.sequence,
             frame: self.frames.saturating_sub(1),

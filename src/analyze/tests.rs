@@ -72,7 +72,8 @@ fn kinds(events: &[Event]) -> Vec<&str> {
 
 #[test]
 fn each_beginning_and_end_is_told_once_and_in_order() {
-    let mut analysis = StreamAnalysis::new(AnalysisSettings { first_sequence: 7, ..settings() });
+    let mut analysis =
+        StreamAnalysis::new(AnalysisSettings { first_sequence: 7, site: Some("north".into()), ..settings() });
     let mut events = Vec::new();
     let at = [100.0, 200.0];
     analysis.begin(&info(), &mut events);
@@ -86,6 +87,7 @@ fn each_beginning_and_end_is_told_once_and_in_order() {
     let expected = ["stream.started", "track.started", "track.started", "track.ended", "track.ended", "stream.ended"];
     assert_eq!(kinds(&events), expected);
     assert_eq!(events.iter().map(|e| e.sequence).collect::<Vec<_>>(), [7, 8, 9, 10, 11, 12]);
+    assert_eq!((events[0].id.as_str(), events[0].site()), ("north/gate/7", Some("north")));
     assert_eq!(analysis.started(), 2);
     let What::TrackEnded(TrackEnded { detections, top_score, reason, path, .. }) = &events[3].what else {
         panic!("not an end")
@@ -253,7 +255,7 @@ fn events_follow_to_the_state_that_a_crash_would_leave() {
         kept.keep(std::slice::from_ref(event));
         let mut state = crate::event::state::StreamState::default();
         kept.iter().chain(&[]).for_each(|event| state.follow(event, &mut |_| {}));
-        let closing = state.closing("gate");
+        let closing = state.closing(None, "gate");
         closing.iter().for_each(|event| state.follow(event, &mut |_| {}));
         assert!(state.open.is_empty() && !state.is_open);
         assert!(closing.iter().zip(kept.len() as u64..).all(|(event, sequence)| event.sequence == sequence));

@@ -1,8 +1,8 @@
 //! What is told of the streams of a plan, and the log that keeps it.
 
 use crate::{
-    analyze::{AnalysisSettings, Rules},
-    config::plan::{LogPlan, Plan, StreamPlan},
+    analyze::AnalysisSettings,
+    config::plan::{EventsPlan, LogPlan, Plan, StreamPlan},
     event::{
         ModelRef,
         log::{EventLog, LogError, LogSettings},
@@ -15,16 +15,19 @@ use crate::{
 /// Opens the event log a plan asks for.
 pub(super) fn open_log(plan: &Plan) -> Result<Option<EventLog>, LogError> {
     let Some(LogPlan { path, keep, max_bytes }) = &plan.events.log else { return Ok(None) };
-    EventLog::open(LogSettings { keep: *keep, max_bytes: *max_bytes, ..LogSettings::at(path) }).map(Some)
+    let site = plan.events.site.clone();
+    EventLog::open(LogSettings { keep: *keep, max_bytes: *max_bytes, site, ..LogSettings::at(path) }).map(Some)
 }
 
 /// What is told of each stream: its zones and lines, from where its log stands.
-pub(super) fn build(rules: Rules, models: &[ModelCard], log: Option<EventLog>) -> BuildAnalysis {
+pub(super) fn build(events: &EventsPlan, models: &[ModelCard], log: Option<EventLog>) -> BuildAnalysis {
     let model = |card: &ModelCard| ModelRef { name: card.name.clone(), sha256: card.sha256.clone() };
     let models: Vec<ModelRef> = models.iter().map(model).collect();
+    let (site, rules) = (events.site.clone(), events.rules.clone());
     Box::new(move |plan| {
         let resumed = log.as_ref().map(|log| log.resume(&plan.name)).unwrap_or_default();
         AnalysisSettings {
+            site: site.clone(),
             models: models.clone(),
             rules: rules.clone(),
             first_sequence: resumed.next_sequence,

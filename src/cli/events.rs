@@ -6,7 +6,7 @@ use crate::{
     config::span,
     event::{
         Timestamp, What,
-        log::{Filter, LogReader, Place},
+        log::{Bookmark, Filter, LogError, LogReader, Logged, Page},
     },
 };
 use anyhow::{Context, bail};
@@ -60,6 +60,15 @@ struct Which {
     /// Of this type (track.ended); may be given several times
     #[arg(long = "type", value_name = "TYPE", value_parser = kind)]
     kinds: Vec<String>,
+    /// Told of this zone
+    #[arg(long, value_name = "NAME")]
+    zone: Option<String>,
+    /// Told of this line
+    #[arg(long, value_name = "NAME", conflicts_with = "zone")]
+    line: Option<String>,
+    /// Told of this track
+    #[arg(long, value_name = "ID")]
+    track: Option<u64>,
 }
 
 /// Print the newest events, one JSON object a line
@@ -117,7 +126,7 @@ fn tail(args: &TailArgs) -> anyhow::Result<()> {
     let head = reader.head()?;
     let mut out = io::stdout().lock();
     if filter.since.is_some() {
-        each_page(&reader, &filter, None, |event| print(&mut out, event))?;
+        print_all(&reader, &filter, None, &mut out)?;
     } else {
         for logged in reader.newest(&filter, args.lines)? {
             print(&mut out, &logged)?;
@@ -151,35 +160,51 @@ fn query(args: &QueryArgs) -> anyhow::Result<()> {
             writeln!(out, "{}\t{}\t{}", count.stream, count.kind, count.count)?;
         }
     } else {
-        each_page(&reader, &filter, args.limit, |event| print(&mut out, event))?;
+        print_all(&reader, &filter, args.limit, &mut out)?;
     }
     out.flush()?;
     Ok(())
 }
 
-fn print(out: &mut impl Write, logged: &crate::event::log::Logged) -> anyhow::Result<()> {
+fn print(out: &mut impl Write, logged: &Logged) -> anyhow::Result<()> {
     serde_json::to_writer(&mut *out, &logged.event).map_err(io::Error::from)?;
     writeln!(out)?;
     Ok(())
 }
 
-/// Gives every event a filter is about to `take`, in the order of their times.
-fn each_page(
+/// Prints every event a filter is about, as it stands in the log, in the order of their times. Gives how many.
+fn print_all(reader: &LogReader, filter: &Filter, limit: Option<usize>, out: &mut impl Write) -> anyhow::Result<u64> {
+    let page = |from, most| reader.bodies(filter, from, most);
+    each(page, limit, |body| Ok(writeln!(out, "{body}")?))
+}
+
+/// Gives every event a filter is about to `take`, in the order of their times. Gives how many.
+fn each_event(
     reader: &LogReader,
     filter: &Filter,
+    take: impl FnMut(&Logged) -> anyhow::Result<()>,
+) -> anyhow::Result<u64> {
+    each(|from, most| reader.query(filter, from, most), None, take)
+}
+
+/// Gives what pages hold to `take`: a page at a time is in memory, and none keeps the log's writer from tidying up.
+fn each<T>(
+    page: impl Fn(Bookmark, usize) -> Result<Page<T>, LogError>,
     limit: Option<usize>,
-    mut take: impl FnMut(&crate::event::log::Logged) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let (mut place, mut left) = (Place::default(), limit.unwrap_or(usize::MAX));
+    mut take: impl FnMut(&T) -> anyhow::Result<()>,
+) -> anyhow::Result<u64> {
+    let (mut from, mut left) = (Bookmark::default(), limit.unwrap_or(usize::MAX));
+    let mut count = 0;
     while left > 0 {
-        let page = reader.query(filter, place, PAGE.min(left))?;
-        if page.next == place {
+        let Page { events, next } = page(from, PAGE.min(left))?;
+        if next == from {
             break;
         }
-        (place, left) = (page.next, left.saturating_sub(page.events.len()));
-        page.events.iter().try_for_each(&mut take)?;
+        (from, left) = (next, left.saturating_sub(events.len()));
+        count += events.len() as u64;
+        events.iter().try_for_each(&mut take)?;
     }
-    Ok(())
+    Ok(count)
 }
 
 impl Which {
@@ -190,8 +215,15 @@ impl Which {
             bail!("--since {since} is not before --until {until}");
         }
         let reader = LogReader::open(&self.log).context("choose another --log")?;
-        let filter =
-            Filter { since: self.since, until: self.until, stream: self.stream.clone(), kinds: self.kinds.clone() };
+        let filter = Filter {
+            since: self.since,
+            until: self.until,
+            stream: self.stream.clone(),
+            kinds: self.kinds.clone(),
+            zone: self.zone.clone(),
+            line: self.line.clone(),
+            track: self.track,
+        };
         Ok((reader, filter))
     }
 }

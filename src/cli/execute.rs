@@ -194,7 +194,7 @@ fn parts(
         embed,
         tracker: tracker(settings, roster.clone(), log.clone()),
         camera: camera_motion(plan.camera_motion),
-        analyze: analysis::build(plan.events.rules.clone(), &models, log.clone()),
+        analyze: analysis::build(&plan.events, &models, log.clone()),
         records: illustrated(
             with_one_more(open, extras.recorder.clone()),
             media.clone(),

@@ -24,6 +24,7 @@ pub(super) fn events(raw: &Events, log: Option<PathBuf>) -> EventsPlan {
     let log = |path| LogPlan { path, keep: duration(&raw.keep), max_bytes: u64::from(raw.max_megabytes) << 20 };
     EventsPlan {
         log: path.map(log),
+        site: (!raw.site.is_empty()).then(|| raw.site.clone()),
         rules: Rules {
             anchor: match raw.anchor {
                 Anchor::Bottom => analyze::Anchor::Bottom,

@@ -45,6 +45,8 @@ pub struct ZonePoint {
 pub struct EventsPlan {
     /// The log, if one is kept.
     pub log: Option<LogPlan>,
+    /// Name of the deployment, before every id.
+    pub site: Option<String>,
     /// What is told of tracks.
     pub rules: Rules,
 }

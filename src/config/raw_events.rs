@@ -13,6 +13,11 @@ pub struct Events {
     /// track ids go on from it at the next start. Empty: events.sqlite in output.dir, where there are sinks, live streams or
     /// an API; recordings alone keep no log then.
     pub log: String,
+    /// Name of this deployment: it stands before the id of every event, SITE/STREAM/NUMBER, and in the source of a
+    /// CloudEvent, so that events of deployments that send to one place are told apart though their streams have the same
+    /// names. Empty: none.
+    #[schemars(length(max = 100), extend("pattern" = r"^[A-Za-z0-9._-]*$"))]
+    pub site: String,
     /// Events older than this are discarded from the log.
     #[schemars(extend("x-duration" = ["1m", "87600h"]))]
     pub keep: Span,
@@ -164,6 +169,7 @@ impl Default for Events {
     fn default() -> Self {
         Self {
             log: String::new(),
+            site: String::new(),
             keep: Span::from("168h"),
             max_megabytes: 1024,
             updates: Span::from("0s"),

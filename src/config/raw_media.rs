@@ -13,8 +13,9 @@ pub struct Media {
     /// Keep the whole picture of events of these types, such as zone.entered or line.*; the event names the file.
     #[schemars(length(max = 256), inner(length(min = 1)))]
     pub frames: Vec<String>,
-    /// Keep a clip around events of these types, of live streams, as the camera encoded it; the event names the file,
-    /// which is there a little after `after`. Events that come together share one.
+    /// Keep a clip around events of these types, of live streams, as the camera encoded it or, where no file can hold that
+    /// (raw pictures), in H.264; the event names the file, which is there a little after `after`. Events that come together
+    /// share one.
     #[schemars(length(max = 256), inner(length(min = 1)))]
     pub clips: Vec<String>,
     /// How much a clip shows before its event, at least: it begins with a picture that needs no other.

@@ -44,6 +44,8 @@ pub struct Choice {
     pub outputs: Vec<usize>,
     /// Why it is this one, for people.
     pub reason: String,
+    /// How networks of this form are fed, where that is not as usual in the family.
+    pub fit: Option<Fit>,
 }
 
 /// Sizes of cells networks are built with: up to 32 pixels, or to 64 for large inputs.
@@ -113,7 +115,7 @@ fn shape_text(shape: &[usize]) -> String {
 }
 
 fn choice(head: impl Head + 'static, outputs: Vec<usize>, reason: impl Into<String>) -> Option<Choice> {
-    Some(Choice { head: Box::new(head), outputs, reason: reason.into() })
+    Some(Choice { head: Box::new(head), outputs, reason: reason.into(), fit: None })
 }
 
 impl Facts<'_> {
@@ -309,28 +311,33 @@ fn yolov8(facts: &Facts<'_>) -> Option<Choice> {
 fn end_to_end(facts: &Facts<'_>) -> Option<Choice> {
     let head = |form, classes| EndToEndHead { form, classes, input: facts.input };
     let kind = |probable: bool| if probable { Scores::Probability } else { Scores::Logit };
+    // RT-DETR and its kin see every picture stretched. Source: `RTDetrImageProcessor` (transformers), lyuwenyu/RT-DETR
+    // (`rtdetr_r50vd.yml`), Ultralytics (`models/rtdetr/predict.py`).
+    let stretched = |choice: Choice| Choice { fit: Some(Fit::Stretch), ..choice };
     if let Some((boxes, scores, count, classes)) = facts.pair()
         && count <= MOST_QUERIES
         && facts.are_probabilities(boxes, 0, 4)
     {
         let scored = kind(facts.are_probabilities(scores, 0, classes));
         let reason = format!("{count} queries, boxes as shares of the input, {classes} classes");
-        return choice(head(EndToEndForm::Queries(scored), classes), vec![scores, boxes], reason);
+        return choice(head(EndToEndForm::Queries(scored), classes), vec![scores, boxes], reason).map(stretched);
     }
     let (index, count, numbers) = facts.tables().find(|(_, count, _)| *count <= MOST_QUERIES)?;
     if numbers == 6 {
         let classes = facts.classes.unwrap_or(COCO_CLASSES);
         // Of hundreds of corners in pixels some are above 1.
-        let (form, what) = match facts.are_probabilities(index, 0, 4) {
-            true => (EndToEndForm::ShareRows, "centre and size as shares of the input"),
-            false => (EndToEndForm::Rows, "corners"),
-        };
-        return choice(head(form, classes), vec![index], format!("{count} rows of {what}, score, class"));
+        if facts.are_probabilities(index, 0, 4) {
+            let reason = format!("{count} rows of centre and size as shares of the input, score, class");
+            return choice(head(EndToEndForm::ShareRows, classes), vec![index], reason).map(stretched);
+        }
+        let reason = format!("{count} rows of corners, score, class");
+        return choice(head(EndToEndForm::Rows, classes), vec![index], reason);
     }
     if numbers > 6 && facts.is_classes(numbers - 4) && facts.are_probabilities(index, 0, 4) {
         let scored = kind(facts.are_probabilities(index, 4, numbers));
         let reason = format!("{count} queries, boxes as shares of the input and {} classes in one", numbers - 4);
-        return choice(head(EndToEndForm::JoinedQueries(scored), numbers - 4), vec![index], reason);
+        let head = head(EndToEndForm::JoinedQueries(scored), numbers - 4);
+        return choice(head, vec![index], reason).map(stretched);
     }
     None
 }

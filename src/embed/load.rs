@@ -91,8 +91,16 @@ fn onnx(model: &str, found: &Model, place: Placement) -> Result<(Box<dyn Network
         error => InferError::Model { model: model.to_owned(), problem: format!("{path}: {error}") },
     };
     let file = OnnxFile::parse_at(&found.file.bytes, &found.file.path).map_err(on_onnx)?;
-    let is_free = file.inputs().first().is_none_or(|input| input.dims.iter().skip(1).any(Option::is_none));
-    let size = is_free.then(|| found.input().map_or(PERSON, |input| input.size()));
+    let given = found.input().map(|input| input.size());
+    let size = match file.fixed_size() {
+        Some(fixed) => {
+            if let Some(given) = given.filter(|given| *given != fixed) {
+                tracing::warn!(model, "an input of {given} is asked for, exported for {fixed}: it is fed {fixed}");
+            }
+            None
+        }
+        None => Some(given.unwrap_or(PERSON)),
+    };
     let options = BuildOptions { place, size, usual_batch: USUAL_CROPS, calibration: None };
     let network = OnnxNetwork::build(&file, &options).map_err(on_onnx)?;
     let input = fed(model, found, network.input_size());

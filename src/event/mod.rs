@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// One thing that happened in one stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// Stable and unique: `<stream>/<sequence>`. Consumers drop repeats by it.
+    /// Stable and unique: `<stream>/<sequence>`, behind `<site>/` where `events.site` names one. Consumers drop repeats by it.
     pub id: String,
     /// Stream name of the plan.
     pub stream: String,
@@ -67,6 +67,20 @@ impl Event {
     /// The id of event `sequence` of `stream`.
     pub fn id_of(stream: &str, sequence: u64) -> String {
         format!("{stream}/{sequence}")
+    }
+
+    /// The same at a deployment that has a name.
+    pub fn id_at(site: Option<&str>, stream: &str, sequence: u64) -> String {
+        let id = Self::id_of(stream, sequence);
+        match site {
+            Some(site) => format!("{site}/{id}"),
+            None => id,
+        }
+    }
+
+    /// The deployment its id names.
+    pub fn site(&self) -> Option<&str> {
+        self.id.strip_suffix(&Self::id_of(&self.stream, self.sequence))?.strip_suffix('/')
     }
 
     /// Name of what happened: `track.started`.

@@ -107,7 +107,8 @@ struct CloudEvent<'a> {
     specversion: &'static str,
     /// The event's id.
     id: &'a str,
-    /// The stream: `/eyeline/streams/NAME`, the name percent-encoded.
+    /// The stream: `/eyeline/streams/NAME`, the name percent-encoded; `/eyeline/SITE/streams/NAME` where `events.site`
+    /// names one.
     source: String,
     /// `eyeline.` and the event's type.
     #[serde(rename = "type")]
@@ -136,7 +137,7 @@ impl<'a> CloudEvent<'a> {
         Self {
             specversion: "1.0",
             id: &event.id,
-            source: format!("/eyeline/streams/{}", segment(&event.stream)),
+            source: source(event),
             kind: format!("eyeline.{}", event.kind()),
             subject: subject(event),
             time: event.captured_at,
@@ -147,6 +148,11 @@ impl<'a> CloudEvent<'a> {
             data: event,
         }
     }
+}
+
+fn source(event: &Event) -> String {
+    let site = event.site().map(|site| format!("/{}", segment(site))).unwrap_or_default();
+    format!("/eyeline{site}/streams/{}", segment(&event.stream))
 }
 
 fn subject(event: &Event) -> Option<String> {
@@ -246,6 +252,19 @@ mod tests {
         assert_eq!(cloud["data"], serde_json::to_value(&told).unwrap());
         let crowded = What::ZoneCrowded { zone: "a b".into(), occupancy: 3, limit: 2 };
         assert_eq!(json(&event("gate", 0, crowded), Format::CloudEvents)["subject"], "zones/a%20b");
+    }
+
+    #[test]
+    fn events_of_two_deployments_are_told_apart() {
+        let updated = || What::TrackUpdated { seen: seen(17) };
+        let at = |site| Event { id: Event::id_at(site, "gate", 7), ..event("gate", 7, updated()) };
+        assert_eq!((at(None).site(), at(Some("north")).site()), (None, Some("north")));
+        let told = |site| {
+            let cloud = json(&at(site), Format::CloudEvents);
+            [&cloud["source"], &cloud["id"]].map(|text| text.as_str().unwrap_or_default().to_owned())
+        };
+        assert_eq!(told(None), ["/eyeline/streams/gate", "gate/7"]);
+        assert_eq!(told(Some("north")), ["/eyeline/north/streams/gate", "north/gate/7"]);
     }
 
     #[test]

@@ -132,8 +132,8 @@ impl StreamState {
     }
 
     /// The ends that were never told, in order: for each open track by ascending id the zones it was in and its own, then
-    /// the stream's. Nothing if nothing is open.
-    pub fn closing(&self, stream: &str) -> Vec<Event> {
+    /// the stream's. Nothing if nothing is open. `site` stands before their ids.
+    pub fn closing(&self, site: Option<&str>, stream: &str) -> Vec<Event> {
         let mut whats = Vec::new();
         let mut occupancy: BTreeMap<&str, u32> = BTreeMap::new();
         for zone in self.open.values().flat_map(|open| open.zones.keys()) {
@@ -157,7 +157,7 @@ impl StreamState {
         }
         let ((frame, time_seconds), (captured_at, clock)) = (self.latest, self.captured);
         let event = |(sequence, what)| Event {
-            id: Event::id_of(stream, sequence),
+            id: Event::id_at(site, stream, sequence),
             stream: stream.to_owned(),
             sequence,
             frame,
@@ -250,7 +250,7 @@ pub(crate) mod tests {
         let ended = OpenTrack::crashed(&state.open[&3]);
         state.follow(&event("gate", 6, What::TrackEnded(ended)), &mut |_| {});
 
-        let closing = state.closing("gate");
+        let closing = state.closing(None, "gate");
         let told: Vec<_> = closing.iter().map(|e| (e.sequence, e.kind(), e.what.seen().map(|s| s.track))).collect();
         let expected = [
             (7, "zone.left", Some(1)),
@@ -264,7 +264,7 @@ pub(crate) mod tests {
         assert_eq!((occupancy, dwell_seconds), (1, 0.0));
 
         closing.iter().for_each(|event| state.follow(event, &mut |_| {}));
-        assert_eq!(state.closing("gate"), []);
+        assert_eq!(state.closing(None, "gate"), []);
         assert_eq!((state.next_sequence, state.next_track), (12, 4));
         assert_eq!(state.totals.zones["door"], 2);
     }
@@ -275,7 +275,7 @@ pub(crate) mod tests {
         let told = event("gate", 0, started(1));
         let at = Timestamp(1_700_000_000_000);
         state.follow(&Event { captured_at: Some(at), clock: Clock::Rtcp, ..told }, &mut |_| {});
-        let closing = state.closing("gate");
+        let closing = state.closing(None, "gate");
         assert!(!closing.is_empty());
         assert!(closing.iter().all(|event| (event.captured_at, event.clock) == (Some(at), Clock::Rtcp)));
     }

@@ -3,7 +3,7 @@
 //!
 //! A picture is written before the event that names it is told; a clip when the time it shows has passed. What cannot be
 //! written is counted, a picture also left out of its event; nothing waits for it. Clips are what the camera sent, not
-//! encoded again, so nobody can be blurred in them: a configuration that wants both is refused.
+//! encoded again where a file can hold it, so nobody can be blurred in them: a configuration that wants both is refused.
 
 pub mod clips;
 #[cfg(feature = "gst")]

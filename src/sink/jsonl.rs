@@ -55,7 +55,7 @@ impl Recorder for JsonlEvents {
 /// An event numbered on by `shift`.
 fn renumbered(event: &Event, shift: u64) -> Event {
     let sequence = shift + event.sequence;
-    Event { id: Event::id_of(&event.stream, sequence), sequence, ..event.clone() }
+    Event { id: Event::id_at(event.site(), &event.stream, sequence), sequence, ..event.clone() }
 }
 
 /// The events of several streams in one file. Clones share it; each is for one life of one stream: a stream that was removed

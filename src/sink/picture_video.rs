@@ -4,11 +4,11 @@ use super::{
     SinkError,
     canvas::copy_onto,
     placement::{CanvasLimits, Placement},
-    video_encode::{ENCODER, EncodeError, Encoding},
+    video_encode::{EncodeError, Encoding},
 };
 use crate::{
     frame::{Frame, ImageSize},
-    source::SourceInfo,
+    source::{SourceInfo, gst_h264},
     time::MediaTime,
 };
 use std::{
@@ -53,7 +53,7 @@ impl PictureVideo {
         let canvas = LIMITS.canvas_for(info.size);
         let encoding = Encoding::start(path, canvas, fps)
             .map_err(|error| SinkError::Video { path: path.to_owned(), problem: error.to_string() })?;
-        tracing::info!(file = %path.display(), encoder = ENCODER, source = %info.size, size = %canvas, "annotated video");
+        tracing::info!(file = %path.display(), encoder = gst_h264::ENCODER, source = %info.size, size = %canvas, "annotated video");
         Ok(Self {
             path: path.to_owned(),
             encoding: Some(encoding),

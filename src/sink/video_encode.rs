@@ -5,7 +5,10 @@
 
 use crate::{
     frame::ImageSize,
-    source::gst::{InitError, init},
+    source::{
+        gst::{InitError, init},
+        gst_h264::{ENCODER, PACKAGE, encoder},
+    },
 };
 use gstreamer as gst;
 use gstreamer::{glib, prelude::*};
@@ -26,15 +29,12 @@ const FRAGMENT: Duration = Duration::from_secs(2);
 /// Ticks a second of the file's clock; that of MPEG, which 24, 25, 30 and 29.97 frames a second divide.
 const TIMESCALE_HZ: u32 = 90_000;
 
-/// The H.264 encoder: OpenH264, since its licence (BSD) suits everybody; x264 is under the GPL.
-pub(super) const ENCODER: &str = "openh264enc";
-
 /// Why a picture could not be encoded or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EncodeError {
     #[error("{0}")]
     Init(#[from] InitError),
-    #[error("GStreamer's {ENCODER} is missing; install gstreamer1.0-plugins-bad or run with --no-video")]
+    #[error("GStreamer's {ENCODER} is missing; install {PACKAGE} or run with --no-video")]
     NoEncoder,
     #[error("no space left on the disk; free some space, choose another --out or run with --no-video")]
     DiskFull,
@@ -64,7 +64,7 @@ impl Encoding {
     /// Starts writing `file`, which must exist, with pictures of `size` (even) at about `fps` a second.
     pub fn start(file: &Path, size: ImageSize, fps: f64) -> Result<Self, EncodeError> {
         init()?;
-        let encode = encoder(fps).map_err(|_| EncodeError::NoEncoder)?;
+        let encode = encoder(fps, FRAGMENT).map_err(|_| EncodeError::NoEncoder)?;
         let (appsrc, caps) = appsrc(size, fps);
         let mux = gst::ElementFactory::make("mp4mux")
             .property("fragment-duration", FRAGMENT.as_millis() as u32)
@@ -159,18 +159,6 @@ fn appsrc(size: ImageSize, fps: f64) -> (AppSrc, gst::Caps) {
     // It never refuses or blocks: a push that blocks would never learn that the pipeline broke. `Gate` keeps it short.
     let appsrc = AppSrc::builder().caps(&caps).format(gst::Format::Time).max_bytes(0).max_buffers(0).build();
     (appsrc, caps)
-}
-
-/// The encoder, set up for speed at a constant quality that leaves small letters readable, with one thread.
-fn encoder(fps: f64) -> Result<gst::Element, glib::BoolError> {
-    let key_frame_distance = (fps * FRAGMENT.as_secs_f64()).ceil().clamp(1.0, 600.0) as u32;
-    gst::ElementFactory::make(ENCODER)
-        .property_from_str("complexity", "low")
-        // Off means a constant quantizer of 26: the rate follows the picture, not the picture the rate.
-        .property_from_str("rate-control", "off")
-        .property("multi-thread", 1u32)
-        .property("gop-size", key_frame_distance)
-        .build()
 }
 
 /// Leads the end of the stream around the encoder, which holds nothing back but would print a complaint to the terminal:

@@ -13,6 +13,7 @@ use super::{
     gst_ntp::NtpOffset,
     gst_packets::PacketRing,
     gst_reach::{lacks, login, make, source},
+    gst_reencode,
     redact::{Secrets, redacted},
     timeline::Timeline,
 };
@@ -48,7 +49,7 @@ pub struct CameraOpener {
     pub stream: StreamId,
     /// How long GStreamer may wait for an answer of the network.
     pub connect_timeout: Duration,
-    /// Gets what the camera sends, as it encoded it, for clips.
+    /// Gets what the camera sends, as it encoded it where a file can hold that, for clips.
     pub packets: Option<Arc<PacketRing>>,
 }
 
@@ -246,6 +247,9 @@ impl Pipeline {
         bin.add_many([&source, &decodebin, &convert, sink.upcast_ref()]).map_err(lacks)?;
         convert.link(&sink).map_err(lacks)?;
         let (faults, seen) = (Arc::new(Faults::default()), Arc::new(Mutex::new(Seen::default())));
+        if let Some(packets) = &opener.packets {
+            gst_reencode::watch(&sink, packets, &opener.plan.address.to_string());
+        }
         connect_set_up(&bin, &bus, DECODER_THREADS, &faults, &seen, opener.packets.as_ref());
         set_up_demuxers(&bin, &sink);
         let entry = convert.static_pad("sink").ok_or("videoconvert has no input")?;

@@ -6,6 +6,7 @@ use super::{
     gst_faults::{Faults, Tally},
     gst_hardware,
     gst_packets::PacketRing,
+    gst_reencode,
 };
 use gstreamer as gst;
 use gstreamer::{glib, prelude::*};
@@ -114,6 +115,9 @@ impl Decode {
         let faults = Arc::new(Faults::default());
         let seen = Arc::new(Mutex::new(Seen::default()));
         let bus = pipeline.bus().ok_or_else(|| Failure::Unusable("pipeline without a bus".into()))?;
+        if let Some(packets) = packets {
+            gst_reencode::watch(&sink, packets, &file.display().to_string());
+        }
         connect_set_up(&pipeline, &bus, threads, &faults, &seen, packets);
         let entry =
             convert.static_pad("sink").ok_or_else(|| Failure::Unusable("videoconvert without a sink".into()))?;

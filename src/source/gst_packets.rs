@@ -1,5 +1,5 @@
 //! A live source's last seconds as the camera encoded them, taken before the decoder, so that a clip needs no encoding and
-//! may begin before what it is about.
+//! may begin before what it is about. What no file can hold as it comes is encoded first (`gst_reencode`).
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -7,7 +7,10 @@ use gstreamer_app::AppSrc;
 use std::{
     collections::VecDeque,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -33,10 +36,23 @@ pub struct ClipError(String);
 pub struct PacketRing {
     span: Duration,
     kept: Mutex<Kept>,
+    /// It was told that there are no clips, and why.
+    is_told: AtomicBool,
+}
+
+/// Who puts encoded pictures into a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Feed {
+    /// The camera: what goes into the decoder.
+    Source,
+    /// An encoder of ours, behind the decoder.
+    Encoder,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
+    /// Whose pictures are kept; `None` as long as nothing came of this connection that a file can hold.
+    feed: Option<Feed>,
     /// Connections so far: time stamps of different ones have nothing in common.
     run: u64,
     caps: Option<gst::Caps>,
@@ -62,20 +78,52 @@ pub struct Footage {
 impl PacketRing {
     /// Keeps enough for clips of `span`.
     pub fn new(span: Duration) -> Self {
-        Self { span: span + DECODING + BETWEEN_KEYS, kept: Mutex::default() }
+        Self { span: span + DECODING + BETWEEN_KEYS, kept: Mutex::default(), is_told: AtomicBool::new(false) }
+    }
+
+    /// A connection begins.
+    pub(super) fn connect(&self) {
+        let mut kept = self.kept();
+        kept.run += 1;
+        kept.feed = None;
+    }
+
+    /// Who begins to give pictures now says so with each.
+    pub(super) fn run(&self) -> u64 {
+        self.kept().run
+    }
+
+    /// Whether what the source of this connection sends is kept as it comes.
+    pub(super) fn is_fed_by_source(&self) -> bool {
+        self.kept().feed == Some(Feed::Source)
+    }
+
+    /// There are no clips of `source`; told once.
+    pub(super) fn has_no_clips(&self, source: &str, problem: &str) {
+        if !self.is_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(source, problem, "no clips: its pictures come in a form that no file of ours can hold");
+        }
+        let mut kept = self.kept();
+        if kept.feed != Some(Feed::Source) {
+            (kept.feed, kept.caps) = (None, None);
+        }
     }
 
     /// Keeps what goes into a decoder through `pad`.
     pub(super) fn watch(self: &Arc<Self>, pad: &gst::Pad) {
-        self.kept().run += 1;
+        let run = {
+            let mut kept = self.kept();
+            kept.run += 1;
+            kept.run
+        };
         let ring = Arc::clone(self);
         let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
         pad.add_probe(kinds, move |_, info| {
             match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) => ring.keep(buffer),
+                Some(gst::PadProbeData::Buffer(buffer)) => ring.keep(buffer, Feed::Source, run, Instant::now()),
                 Some(gst::PadProbeData::Event(event)) => {
                     if let gst::EventView::Caps(caps) = event.view() {
-                        ring.begin(caps.caps_owned());
+                        ring.begin(caps.caps_owned(), Feed::Source, run);
                     }
                 }
                 _ => {}
@@ -86,7 +134,7 @@ impl PacketRing {
 
     /// Extension of a file that can hold what comes now; `None` before anything came.
     pub fn extension(&self) -> Option<&'static str> {
-        self.kept().caps.as_ref().map(|caps| if is_for_mp4(caps) { "mp4" } else { "mkv" })
+        self.kept().caps.as_ref().and_then(container)
     }
 
     /// What arrived from `from` to `until`, from the last picture before that needs no other; of the connection that gave
@@ -106,27 +154,41 @@ impl PacketRing {
         (!packets.is_empty()).then_some(Footage { caps, packets })
     }
 
-    fn begin(&self, caps: gst::Caps) {
+    /// Pictures encoded so come from now on. Nothing of an earlier run is taken: it may end while the next begins.
+    pub(super) fn begin(&self, caps: gst::Caps, feed: Feed, run: u64) {
         let mut kept = self.kept();
+        if run != kept.run || (feed == Feed::Encoder && kept.feed == Some(Feed::Source)) {
+            return;
+        }
+        if container(&caps).is_none() {
+            kept.feed = None;
+            return;
+        }
+        kept.feed = Some(feed);
         if kept.caps.as_ref().is_some_and(|known| *known != caps) {
             // No file holds both.
             kept.packets.clear();
             kept.bytes = 0;
-            kept.run += 1;
         }
         kept.caps = Some(caps);
     }
 
-    fn keep(&self, buffer: &gst::BufferRef) {
+    /// Keeps a picture that arrived at `arrived`, if it is the turn of those who give it.
+    pub(super) fn keep(&self, buffer: &gst::BufferRef, feed: Feed, run: u64, arrived: Instant) {
+        let is_wanted = |kept: &Kept| kept.feed == Some(feed) && kept.run == run;
+        if !is_wanted(&self.kept()) {
+            return;
+        }
         // A copy: the source's own memory may be one of a few that a device fills in turn.
         let Ok(buffer) = buffer.copy_deep() else { return };
-        let now = Instant::now();
         let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let mut kept = self.kept();
+        if !is_wanted(&kept) {
+            return;
+        }
         kept.bytes += buffer.size();
-        let run = kept.run;
-        kept.packets.push_back(Packet { run, arrived: now, is_key, buffer });
-        while kept.bytes > MAX_BYTES || kept.packets.front().is_some_and(|old| now - old.arrived > self.span) {
+        kept.packets.push_back(Packet { run, arrived, is_key, buffer });
+        while kept.bytes > MAX_BYTES || kept.packets.front().is_some_and(|old| arrived - old.arrived > self.span) {
             let Some(old) = kept.packets.pop_front() else { break };
             kept.bytes -= old.buffer.size();
         }
@@ -196,9 +258,19 @@ fn end_of(pipeline: &gst::Pipeline) -> Result<(), ClipError> {
     }
 }
 
-fn is_for_mp4(caps: &gst::Caps) -> bool {
-    let name = caps.structure(0).map(|structure| structure.name().as_str());
-    matches!(name, Some("video/x-h264" | "video/x-h265"))
+/// Extension of a file that can hold pictures encoded so; `None` if none of ours can.
+fn container(caps: &gst::Caps) -> Option<&'static str> {
+    let name = caps.structure(0).map(|structure| structure.name().as_str())?;
+    match name {
+        "video/x-h264" | "video/x-h265" => Some("mp4"),
+        // It would hold raw pictures too, hundreds of MB of them.
+        "video/x-raw" => None,
+        _ => {
+            let matroska = gst::ElementFactory::find("matroskamux")?;
+            let mut pads = matroska.static_pad_templates().into_iter();
+            pads.any(|pad| pad.name_template().starts_with("video") && pad.caps().can_intersect(caps)).then_some("mkv")
+        }
+    }
 }
 
 /// What brings encoded pictures into a container. Time stampers: RTP carries no decoding times, which MP4 needs.
@@ -208,5 +280,27 @@ fn between(caps: &gst::Caps) -> &'static [&'static str] {
         Some("video/x-h265") => &["h265parse", "h265timestamper", "mp4mux"],
         Some("image/jpeg") => &["jpegparse", "matroskamux"],
         _ => &["matroskamux"],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_for_every_usual_codec_and_none_for_others() {
+        gst::init().unwrap();
+        for (name, expected) in [
+            ("video/x-h264", Some("mp4")),
+            ("video/x-h265", Some("mp4")),
+            ("image/jpeg", Some("mkv")),
+            ("video/x-vp8", Some("mkv")),
+            ("video/x-vp9", Some("mkv")),
+            ("video/x-raw", None),
+            ("video/x-flash-video", None),
+            ("image/png", None),
+        ] {
+            assert_eq!(container(&gst::Caps::new_empty_simple(name)), expected, "{name}");
+        }
     }
 }

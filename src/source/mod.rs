@@ -13,6 +13,8 @@ mod gst_faults;
 #[cfg(feature = "gst")]
 pub mod gst_frame;
 #[cfg(feature = "gst")]
+pub(crate) mod gst_h264;
+#[cfg(feature = "gst")]
 mod gst_hardware;
 #[cfg(feature = "gst")]
 mod gst_ntp;
@@ -20,6 +22,8 @@ mod gst_ntp;
 pub mod gst_packets;
 #[cfg(feature = "gst")]
 mod gst_reach;
+#[cfg(feature = "gst")]
+mod gst_reencode;
 pub mod inputs;
 pub mod paced;
 pub mod redact;

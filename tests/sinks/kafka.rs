@@ -1,6 +1,9 @@
 //! Kafka: librdkafka's mock cluster, which speaks the protocol and can be told to fail.
 
-use super::scene::{Scene, outage};
+use super::{
+    certs::Certs,
+    scene::{Scene, outage, server_tls},
+};
 use rdkafka::{
     ClientConfig, Message,
     bindings::rd_kafka_resp_err_t as Fault,
@@ -8,8 +11,12 @@ use rdkafka::{
     mocking::MockCluster,
     types::{RDKafkaApiKey, RDKafkaRespErr},
 };
+use rustls::ServerConnection;
 use std::{
     collections::HashSet,
+    net::TcpListener,
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -90,4 +97,34 @@ fn kafka_that_takes_one_a_second_gets_everything_once() {
         stored(&cluster, &(0..4).flat_map(|s| ["gate", "yard"].map(|stream| format!("{stream}/{s}"))).collect())
     };
     scene.trickle(ids);
+}
+
+/// The mock cluster knows no TLS, so this ends once both sides trust each other.
+#[test]
+fn kafka_over_tls_trusts_whom_it_is_told_to() {
+    let certs = Certs::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (to, trusted) = mpsc::channel();
+    let config = server_tls(&certs);
+    thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            let mut session = ServerConnection::new(config.clone()).expect("a session");
+            while session.is_handshaking() && session.complete_io(&mut client).is_ok_and(|(read, _)| read > 0) {}
+            // The client's first words come only once it has taken the certificate.
+            let talks = !session.is_handshaking() && session.complete_io(&mut client).is_ok_and(|(read, _)| read > 0);
+            if to.send(talks).is_err() {
+                return;
+            }
+        }
+    });
+    let mut scene = Scene::new(&format!("  kafka: [{{name: k, brokers: [\"localhost:{port}\"], tls: {{}}}}]\n"));
+    scene.append();
+    scene.wait_trouble();
+    assert!(trusted.try_iter().all(|talks| !talks));
+    drop(scene);
+    let tls = format!("tls: {{ca: {}}}", certs.ca().display());
+    let mut scene = Scene::new(&format!("  kafka: [{{name: k, brokers: [\"localhost:{port}\"], {tls}}}]\n"));
+    scene.append();
+    while !trusted.recv_timeout(Duration::from_secs(60)).expect("connects") {}
 }

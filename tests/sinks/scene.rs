@@ -1,6 +1,7 @@
 //! A log with its followers, and what must be true of what arrived.
 
 use super::{
+    certs::Certs,
     json_schema::Checker,
     process::{How, PASSWORD, PATIENCE, Server},
 };
@@ -12,6 +13,11 @@ use eyeline::{
         payload::Format,
     },
     sink::{followers::Followers, status::SinkReport},
+};
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -231,4 +237,13 @@ pub fn id_of(payload: &[u8]) -> String {
     COMPACT.assert_sound(payload);
     let event: serde_json::Value = serde_json::from_slice(payload).expect("JSON");
     event["id"].as_str().expect("an id").to_owned()
+}
+
+/// TLS for a server within the test.
+pub fn server_tls(certs: &Certs) -> Arc<ServerConfig> {
+    let chain = CertificateDer::pem_file_iter(certs.cert()).expect("certificates").map(|one| one.expect("one"));
+    let key = PrivateKeyDer::from_pem_file(certs.key()).expect("a key");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+    Arc::new(config.with_single_cert(chain.collect(), key).expect("a pair"))
 }

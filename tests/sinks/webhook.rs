@@ -1,15 +1,17 @@
 //! An HTTP server of the test's own, which does as it is told.
 
 use super::{
+    certs::Certs,
     process::{ONE_A_SECOND, PASSWORD, free_port},
     proxy::throttle,
-    scene::{Scene, event},
+    scene::{Scene, event, server_tls},
 };
 use eyeline::event::{Event, What};
 use hmac::{Hmac, KeyInit, Mac};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{Arc, Mutex, mpsc},
     thread,
     time::Duration,
@@ -33,6 +35,7 @@ struct Hook {
     taken: Arc<Mutex<Vec<String>>>,
     paths: Arc<Mutex<Vec<String>>>,
     acts: Arc<Mutex<Vec<Act>>>,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl Hook {
@@ -44,14 +47,17 @@ impl Hook {
             ready.send(()).expect("awaited");
             for stream in listener.incoming().map_while(Result::ok) {
                 let hook = hook.clone();
-                thread::spawn(move || hook.serve(stream));
+                thread::spawn(move || match hook.tls.clone() {
+                    None => hook.serve(stream),
+                    Some(tls) => hook.serve(StreamOwned::new(ServerConnection::new(tls).expect("a session"), stream)),
+                });
             }
         });
         is_ready.recv().expect("started");
     }
 
-    fn serve(&self, mut stream: TcpStream) {
-        let mut reader = BufReader::new(stream.try_clone().expect("clone"));
+    fn serve(&self, stream: impl Read + Write) {
+        let mut reader = BufReader::new(stream);
         loop {
             let mut head = Vec::new();
             loop {
@@ -91,7 +97,7 @@ impl Hook {
                 }
             };
             let length = if status.starts_with("204") { "" } else { "Content-Length: 0\r\n" };
-            if write!(stream, "HTTP/1.1 {status}\r\n{length}\r\n").is_err() {
+            if write!(reader.get_mut(), "HTTP/1.1 {status}\r\n{length}\r\n").is_err() {
                 return;
             }
         }
@@ -162,6 +168,21 @@ fn redirections_are_followed_within_the_host_only() {
     let paths = hook.paths.lock().expect("sound").clone();
     assert!(paths.contains(&"POST /here HTTP/1.1".to_owned()), "{paths:?}");
     assert!(paths.iter().all(|path| !path.contains("there") && !path.contains("elsewhere")), "{paths:?}");
+}
+
+#[test]
+fn a_webhook_over_tls() {
+    let certs = Certs::new();
+    let (hook, port) = (Hook { tls: Some(server_tls(&certs)), ..Hook::default() }, free_port());
+    hook.listen(port);
+    let secure = sink(port).replace("http://127.0.0.1", "https://localhost");
+    let mut scene = Scene::new(&secure.replace("}]", &format!(", tls: {{ca: {}}}}}]", certs.ca().display())));
+    scene.append();
+    scene.wait_delivered();
+    scene.assert_arrived(&hook.taken());
+    let mut distrustful = Scene::new(&secure);
+    distrustful.append();
+    assert!(distrustful.wait_trouble().contains("certificate"), "{}", distrustful.wait_trouble());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Events as a table: JSON lines, CSV, Parquet.
 
-use super::each_page;
+use super::{each_event, print_all};
 use crate::event::{
     Event, What,
     log::{Filter, LogReader, Logged},
@@ -60,20 +60,16 @@ pub(super) fn export(reader: &LogReader, filter: &Filter, path: &Path) -> anyhow
 }
 
 fn jsonl(reader: &LogReader, filter: &Filter, file: File) -> anyhow::Result<u64> {
-    let (mut out, mut count) = (BufWriter::new(file), 0);
-    each_page(reader, filter, None, |logged| {
-        count += 1;
-        super::print(&mut out, logged)
-    })?;
+    let mut out = BufWriter::new(file);
+    let count = print_all(reader, filter, None, &mut out)?;
     out.flush()?;
     Ok(count)
 }
 
 fn csv(reader: &LogReader, filter: &Filter, file: File) -> anyhow::Result<u64> {
-    let (mut out, mut count) = (BufWriter::new(file), 0);
+    let mut out = BufWriter::new(file);
     writeln!(out, "{HEADER}")?;
-    each_page(reader, filter, None, |logged| {
-        count += 1;
+    let count = each_event(reader, filter, |logged| {
         let Row { position, event, track, class, place, body } = row(logged)?;
         let Event { sequence, frame, time_seconds, .. } = event;
         let (id, stream, kind) = (quoted(&event.id), quoted(&event.stream), event.kind());
@@ -129,9 +125,8 @@ fn parquet(reader: &LogReader, filter: &Filter, file: File) -> anyhow::Result<u6
     let schema = Arc::new(parse_message_type(SCHEMA)?);
     let properties = Arc::new(WriterProperties::builder().set_compression(Compression::SNAPPY).build());
     let mut writer = SerializedFileWriter::new(file, schema, properties)?;
-    let (mut waiting, mut count) = (Vec::new(), 0);
-    each_page(reader, filter, None, |logged| {
-        count += 1;
+    let mut waiting = Vec::new();
+    let count = each_event(reader, filter, |logged| {
         waiting.push(logged.clone());
         if waiting.len() == ROW_GROUP {
             write_rows(writer.next_row_group()?, &std::mem::take(&mut waiting))?;

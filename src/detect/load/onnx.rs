@@ -23,9 +23,15 @@ pub(super) fn load(plan: &DetectPlan, model: &Model, place: Placement) -> Result
     let file = OnnxFile::parse_at(&model.file.bytes, &model.file.path).map_err(on_onnx)?;
     let mut decisions = Vec::new();
     let size = input_size(plan, model, &file, &mut decisions);
+    let otherwise = size.zip(file.fixed_size()).filter(|(size, fixed)| size != fixed);
     let calibration = model.calibration(place).map_err(fail_plainly)?;
     let options = BuildOptions { place, size, usual_batch: 1, calibration: calibration.as_ref() };
-    let network = OnnxNetwork::build(&file, &options).map_err(on_onnx)?;
+    let network = OnnxNetwork::build(&file, &options).map_err(|error| match (&error, otherwise) {
+        (OnnxError::Node { .. } | OnnxError::Torch(_), Some((size, fixed))) => fail(format!(
+            "exported for {fixed}, cannot be run at {size}: leave out detect.input_px or export it anew ({error})"
+        )),
+        _ => on_onnx(error),
+    })?;
     if network.input_channels() != 3 {
         let channels = network.input_channels();
         return Err(fail(format!("an input of {channels} channels, expected red, green, blue")));
@@ -38,15 +44,24 @@ pub(super) fn load(plan: &DetectPlan, model: &Model, place: Placement) -> Result
 /// The size to build for; `None` takes the file's.
 fn input_size(plan: &DetectPlan, model: &Model, file: &OnnxFile, decisions: &mut Vec<String>) -> Option<ImageSize> {
     let square = |px| ImageSize { width: px, height: px };
-    if let Some(px) = plan.input_px {
-        return Some(square(px));
+    let fixed = file.fixed_size();
+    if let Some(size) = plan.input_px.map(square) {
+        if let Some(fixed) = fixed.filter(|fixed| *fixed != size) {
+            let doubt = "boxes are right only if its graph does not count on that size";
+            tracing::warn!(model = plan.model, "detect.input_px asks for {size}, exported for {fixed}: {doubt}");
+        }
+        return Some(size);
     }
-    let is_free = file.inputs().first().is_none_or(|input| input.dims.iter().skip(1).any(Option::is_none));
-    if !is_free {
+    let given = model.input_spec().map(|given| given.size());
+    if let Some(fixed) = fixed {
+        if let Some(given) = given.filter(|given| *given != fixed) {
+            let authority = model.authority();
+            tracing::warn!(model = plan.model, "{authority} says {given}, exported for {fixed}: it is fed {fixed}");
+        }
         return None;
     }
-    if let Some(given) = model.input_spec() {
-        return Some(given.size());
+    if given.is_some() {
+        return given;
     }
     let written = file.metadata().get("imgsz").and_then(|text| names::numbers(text));
     let (size, whence) = match written.as_deref() {

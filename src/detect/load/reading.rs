@@ -7,7 +7,7 @@ use crate::{
     detect::{
         InferError,
         heads::ssd::{Prior, priors_from_csv},
-        match_head::{self, Facts},
+        match_head::{self, Choice, Facts},
         outputs::Outputs,
     },
     frame::ImageSize,
@@ -47,7 +47,7 @@ impl Built {
         let classes = names::fitting(known, choice.head.classes()).map_err(in_file)?;
         decisions.push(format!("head {}, {}: {}", choice.head.family(), by_whom(model, "its outputs"), choice.reason));
         decisions.push(format!("{} classes, named by {}", classes.names.len(), classes.whence));
-        let spec = fed(model, choice.head.family(), input, &mut decisions);
+        let spec = fed(model, &choice, input, &mut decisions);
         Ok(Loaded {
             network: SharedNetwork::new(network),
             head: choice.head,
@@ -83,13 +83,15 @@ fn by_whom(model: &Model, otherwise: &str) -> String {
     }
 }
 
-/// How the network is fed: as somebody says, else as its family usually is.
-fn fed(model: &Model, family: &str, size: ImageSize, decisions: &mut Vec<String>) -> InputSpec {
+/// How the network is fed: as somebody says, else as networks with its head usually are.
+fn fed(model: &Model, choice: &Choice, size: ImageSize, decisions: &mut Vec<String>) -> InputSpec {
     if let Some(given) = model.input_spec() {
         decisions.push(format!("fed as {} says", model.authority()));
         return given.with_size(size);
     }
+    let family = choice.head.family();
     let usual = match_head::usual_input(family, size);
+    let usual = InputSpec { fit: choice.fit.unwrap_or(usual.fit), ..usual };
     decisions.push(format!("fed as {family} usually is: {usual}; a .model.yml beside it says otherwise"));
     usual
 }

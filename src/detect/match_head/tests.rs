@@ -90,6 +90,20 @@ fn shapes_tell_the_family() {
 }
 
 #[test]
+fn networks_that_give_shares_are_fed_stretched() {
+    let fit = |shapes: &[(&[usize], Fill)]| {
+        let held: Vec<_> = shapes.iter().map(|(shape, fill)| values(shape, *fill)).collect();
+        let outputs: Vec<_> = shapes.iter().zip(&held).map(|((shape, _), v)| Output::new(shape, v).unwrap()).collect();
+        let facts = Facts { outputs: &outputs, input: INPUT, spec: None, classes: None, varies: false, priors: None };
+        choose(&facts).unwrap().fit
+    };
+    assert_eq!(fit(&[(&[300, 4], Fill::Shares), (&[300, 80], Fill::Logits)]), Some(Fit::Stretch));
+    assert_eq!(fit(&[(&[300, 6], Fill::SharesThenLogits(5))]), Some(Fit::Stretch));
+    assert_eq!(fit(&[(&[300, 44], Fill::Shares)]), Some(Fit::Stretch));
+    assert_eq!(fit(&[(&[300, 6], Fill::PixelsThenShares(4))]), None);
+}
+
+#[test]
 fn a_spec_overrules_the_shapes() {
     let spec = HeadSpec::Yolov5 { anchors: None };
     assert_eq!(chosen(&[(&[500, 9], Fill::Shares)], None, Some(&spec)).as_deref(), Ok("yolov5 [0] 4"));

@@ -5,13 +5,17 @@
 //! sequence numbers are given again. Tracks and streams that a crash left open are closed when the log is opened next.
 //! Readers use connections of their own and are woken at every commit.
 
+mod migrate;
+mod minutes;
+mod query;
 mod read;
 mod retention;
 mod schema;
 mod store;
 mod writer;
 
-pub use read::{Filter, KindCount, LogReader, Logged, Page, Place, SinkPlace};
+pub use query::{Bookmark, Filter, KindCount, Page};
+pub use read::{LogReader, Logged, SinkPlace};
 
 use super::{
     Event, Keep,
@@ -50,6 +54,8 @@ pub struct LogSettings {
     pub keep: Duration,
     /// Most bytes on the disk, write-ahead file included; the oldest events are discarded beyond. At least 32 MiB.
     pub max_bytes: u64,
+    /// Name of the deployment, before the ids of what is closed after a crash.
+    pub site: Option<String>,
     /// Most pages the file may have: a full disk in small, for tests.
     pub page_limit: Option<u32>,
 }
@@ -58,7 +64,7 @@ impl LogSettings {
     /// A log at `path`, kept for a week and to 1 GiB.
     pub fn at(path: &Path) -> Self {
         let week = Duration::from_secs(7 * 24 * 3600);
-        Self { path: path.to_owned(), keep: week, max_bytes: 1 << 30, page_limit: None }
+        Self { path: path.to_owned(), keep: week, max_bytes: 1 << 30, site: None, page_limit: None }
     }
 }
 
@@ -78,7 +84,7 @@ impl LogError {
     fn version(path: &Path, version: i32) -> Self {
         let problem = match version {
             0 => "is no event log".to_owned(),
-            other => format!("format {other}, expected 1: written by another version of eyeline"),
+            other => format!("format {other}, expected {}: written by another version of eyeline", schema::VERSION),
         };
         Self { path: path.to_owned(), problem }
     }
@@ -155,14 +161,14 @@ struct Cursor {
 }
 
 impl EventLog {
-    /// Opens the log, or makes it, closes what a crash left open, and starts its writer.
+    /// Opens the log, or makes it, brings one of an earlier version up to date, closes what a crash left open, and starts its writer.
     ///
     /// Errors: the file cannot be opened or made, is no log of this version, or another program has it open.
     pub fn open(settings: LogSettings) -> Result<Self, LogError> {
         let path = settings.path.clone();
         let fault = |error: rusqlite::Error| LogError::of(&path, "cannot be opened", &error);
-        let connection = schema::open_to_write(&path, settings.page_limit)?;
         let lock = lock(&path)?;
+        let connection = schema::open_to_write(&path, settings.page_limit)?;
         let (writer, shared) = Writer::open(connection, settings).map_err(fault)?;
         let found = writer.streams();
         let (queue, messages) = bounded(QUEUE);
@@ -329,8 +335,11 @@ impl Drop for Owner {
     }
 }
 
-/// A lock another program sees. The system frees it when this one ends, however it ends.
+/// A lock another program sees, made with its folder. The system frees it when this one ends, however it ends.
 fn lock(path: &Path) -> Result<File, LogError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| LogError::of(path, "its folder cannot be made", &error))?;
+    }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = File::create(PathBuf::from(name)).map_err(|error| LogError::of(path, "cannot be locked", &error))?;
@@ -350,5 +359,7 @@ fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[cfg(test)]
+mod question_tests;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,10 @@
 //! What the log forgets: events older than `keep`, and the oldest beyond `max_bytes`. Each that a sink never had is counted.
 
-use super::{Cursor, Shared, lock_of, schema, store, writer};
+use super::{
+    Cursor, Shared, lock_of,
+    minutes::{Key, Tally},
+    schema, store, writer,
+};
 use crate::event::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use std::{
@@ -93,6 +97,7 @@ fn remove(connection: &mut Connection, shared: &Shared, up_to: i64) -> rusqlite:
         let sql = "SELECT count(*) FROM events WHERE position > ?1 AND position <= ?2";
         *missed += tx.query_row(sql, [*position as i64, up_to], |row| row.get::<_, i64>(0))? as u64;
     }
+    tally(&tx, up_to)?.take(&tx)?;
     let removed = tx.execute("DELETE FROM events WHERE position <= ?1", [up_to])? as u64;
     let discarded = shared.discarded.load(Ordering::Relaxed) + removed;
     store::set_figure(&tx, "discarded", discarded)?;
@@ -106,6 +111,17 @@ fn remove(connection: &mut Connection, shared: &Shared, up_to: i64) -> rusqlite:
         }
     }
     Ok(())
+}
+
+/// The events up to `up_to`, by minute.
+fn tally(connection: &Connection, up_to: i64) -> rusqlite::Result<Tally> {
+    let mut tally = Tally::default();
+    let mut select = connection.prepare_cached("SELECT at, kind, stream, place FROM events WHERE position <= ?1")?;
+    let mut rows = select.query([up_to])?;
+    while let Some(row) = rows.next()? {
+        tally.note(Key { at: row.get(0)?, kind: row.get(1)?, stream: row.get(2)?, place: row.get(3)? });
+    }
+    Ok(tally)
 }
 
 /// Cuts the file by the pages that were freed.

@@ -1,5 +1,6 @@
 //! Events and what follows from them, in one transaction: rows of `events`, the streams' states, the sinks' cursors.
 
+use super::minutes::{Key, Tally};
 use crate::event::{
     Clock, Direction, Event, Timestamp, What,
     state::{Change, OpenTrack, StreamState, Totals},
@@ -18,15 +19,28 @@ pub(super) struct Known {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     pub streams: BTreeMap<String, Known>,
+    /// Numbers of the zones and lines that events told of.
+    places: Places,
     /// Position of the newest event; 0 before the first.
     pub head: u64,
+}
+
+/// Zones and lines by name: each its own names. A few for each stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places([BTreeMap<String, i64>; 2]);
+
+/// What a place is; its number in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    Zone = 0,
+    Line = 1,
 }
 
 impl Memory {
     /// Reads what the file says.
     pub fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let head = figure(connection, "head")?;
-        let mut memory = Self { streams: BTreeMap::new(), head };
+        let mut memory = Self { streams: BTreeMap::new(), places: Places::read(connection)?, head };
         let mut streams = connection
             .prepare("SELECT name, id, next_sequence, next_track, is_open, frame, time_seconds FROM streams")?;
         let mut rows = streams.query([])?;
@@ -68,18 +82,24 @@ pub(super) fn insert(
 ) -> rusqlite::Result<u64> {
     let mut changes: BTreeSet<(&str, Option<Change>)> = BTreeSet::new();
     let mut bytes = 0;
-    let mut insert = tx.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    let mut tally = Tally::default();
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO events (position, stream, sequence, kind, at, place, track, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
     for event in events {
         let body = serde_json::to_string(event).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         bytes += body.len() as u64;
         let known = memory.stream(tx, &event.stream)?;
         known.state.follow(event, &mut |change| _ = changes.insert((event.stream.as_str(), Some(change))));
         changes.insert((event.stream.as_str(), None));
-        let (stream, at) = (known.id, event.captured_at.unwrap_or(now).0);
+        let (stream, at, kind) = (known.id, event.captured_at.unwrap_or(now).0, kind_id(event.kind()));
+        let place = memory.places.of(tx, &event.what)?;
         memory.head += 1;
-        let kind = kind_id(event.kind());
-        insert.execute(params![memory.head as i64, stream, event.sequence as i64, kind, at, body])?;
+        let (position, sequence) = (memory.head as i64, event.sequence as i64);
+        insert.execute(params![position, stream, sequence, kind, at, place, track_of(&event.what), body])?;
+        tally.note(Key { at, kind, stream, place });
     }
+    tally.add(tx)?;
     for (stream, change) in changes {
         if let Some(known) = memory.streams.get(stream) {
             write_change(tx, known, change)?;
@@ -87,6 +107,40 @@ pub(super) fn insert(
     }
     set_figure(tx, "head", memory.head)?;
     Ok(bytes)
+}
+
+/// The track an event is about, as the file has it.
+pub(super) fn track_of(what: &What) -> Option<i64> {
+    what.seen().map(|seen| seen.track as i64)
+}
+
+impl Places {
+    /// Reads what the file says.
+    pub fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut places = Self::default();
+        let mut select = connection.prepare("SELECT id, sort, name FROM places")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Some(names) = places.0.get_mut(usize::from(row.get::<_, u8>(1)?)) {
+                names.insert(row.get(2)?, row.get(0)?);
+            }
+        }
+        Ok(places)
+    }
+
+    /// The number of the place an event is about, made when the first event tells of it.
+    pub fn of(&mut self, tx: &Transaction<'_>, what: &What) -> rusqlite::Result<Option<i64>> {
+        let zone = what.zone().map(|name| (Sort::Zone, name));
+        let Some((sort, name)) = zone.or(what.line().map(|name| (Sort::Line, name))) else { return Ok(None) };
+        let names = &mut self.0[sort as usize];
+        if let Some(id) = names.get(name) {
+            return Ok(Some(*id));
+        }
+        tx.execute("INSERT INTO places VALUES (NULL, ?1, ?2)", params![sort as i64, name])?;
+        let id = tx.last_insert_rowid();
+        names.insert(name.to_owned(), id);
+        Ok(Some(id))
+    }
 }
 
 fn write_change(tx: &Transaction<'_>, known: &Known, change: Option<Change>) -> rusqlite::Result<usize> {

@@ -80,6 +80,15 @@ fn cursors_sequences_tracks_and_totals_go_on_after_a_restart() {
 }
 
 #[test]
+fn what_a_crash_left_open_is_closed_under_the_name_of_the_site() {
+    let folder = folder();
+    open(&folder).append(&events("gate", 0..1));
+    let log = EventLog::open(LogSettings { site: Some("north".into()), ..settings(&folder) }).expect("opens");
+    let ids: Vec<String> = log.read_after(0, 10).expect("reads").into_iter().map(|logged| logged.event.id).collect();
+    assert_eq!(ids, ["gate/0", "north/gate/1"]);
+}
+
+#[test]
 fn two_programs_do_not_share_a_log() {
     let folder = folder();
     let first = open(&folder);
@@ -241,7 +250,7 @@ fn queries_find_by_time_stream_and_kind() {
     log.append(&[at(event("gate", 1, recovered), now + 20), at(event("gate", 2, started(2)), now + 30)]);
     assert!(log.flush(LONG));
     let find = |filter: Filter| -> Vec<String> {
-        let (mut found, mut place) = (Vec::new(), Place::default());
+        let (mut found, mut place) = (Vec::new(), Bookmark::default());
         loop {
             let page = log.reader().query(&filter, place, 1).expect("reads");
             if page.events.is_empty() {

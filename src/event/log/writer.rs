@@ -53,7 +53,9 @@ impl Writer {
         for known in memory.streams.values_mut().filter(|known| known.state.is_unfinished()) {
             known.state.captured = store::captured(&connection, known.id)?;
         }
-        let closing: Vec<Event> = memory.streams.iter().flat_map(|(name, known)| known.state.closing(name)).collect();
+        let closing =
+            memory.streams.iter().flat_map(|(name, known)| known.state.closing(settings.site.as_deref(), name));
+        let closing: Vec<Event> = closing.collect();
         if !closing.is_empty() {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             store::insert(&tx, &mut memory, &closing, Timestamp::now())?;

@@ -15,11 +15,19 @@ pub(super) struct Feed<'f> {
     pub known: Vec<(&'f str, Tensor)>,
 }
 
-impl<'f> Feed<'f> {
-    /// The one input, of the size the options or the file name.
-    pub fn of(file: &'f OnnxFile, options: &BuildOptions<'_>) -> Result<Self, OnnxError> {
-        let is_size = |info: &&ValueInfo| SIZES.iter().any(|(name, _)| *name == info.name);
-        let mut pictures = file.inputs().iter().filter(|info| !is_size(info));
+/// The input that takes the picture; sizes are missing where the export left them free.
+struct PictureInput<'f> {
+    info: &'f ValueInfo,
+    batch: Option<i64>,
+    channels: Option<i64>,
+    rows: Option<i64>,
+    columns: Option<i64>,
+    channels_last: bool,
+}
+
+impl<'f> PictureInput<'f> {
+    fn of(file: &'f OnnxFile) -> Result<Self, OnnxError> {
+        let mut pictures = file.inputs().iter().filter(|info| !asks_for_size(info));
         let (Some(info), None) = (pictures.next(), pictures.next()) else {
             let names: Vec<_> = file.inputs().iter().map(|info| info.name.as_str()).collect();
             let told = SIZES.map(|(name, _)| name).join(", ");
@@ -35,6 +43,22 @@ impl<'f> Feed<'f> {
         let is_channels = |size: Option<i64>| matches!(size, Some(1 | 3));
         let channels_last = is_channels(c) && !is_channels(a);
         let (channels, rows, columns) = if channels_last { (c, a, b) } else { (a, b, c) };
+        Ok(Self { info, batch, channels, rows, columns, channels_last })
+    }
+}
+
+impl OnnxFile {
+    /// Size of the picture it takes, where the export fixed it.
+    pub fn fixed_size(&self) -> Option<ImageSize> {
+        let input = PictureInput::of(self).ok()?;
+        Some(ImageSize { width: side(input.columns?).ok()?, height: side(input.rows?).ok()? })
+    }
+}
+
+impl<'f> Feed<'f> {
+    /// The one input, of the size the options or the file name.
+    pub fn of(file: &'f OnnxFile, options: &BuildOptions<'_>) -> Result<Self, OnnxError> {
+        let PictureInput { info, batch, channels, rows, columns, channels_last } = PictureInput::of(file)?;
         if batch.is_some_and(|batch| batch != 1) {
             tracing::info!(batch, "the export fixed the batch; it is run with any");
         }
@@ -46,7 +70,8 @@ impl<'f> Feed<'f> {
             _ => return Err(free("size")),
         };
         let size = ImageSize { width: side(columns)?, height: side(rows)? };
-        let known = file.inputs().iter().filter(is_size).map(|info| told(info, size)).collect::<Result<_, _>>()?;
+        let asked = file.inputs().iter().filter(|info| asks_for_size(info));
+        let known = asked.map(|info| told(info, size)).collect::<Result<_, _>>()?;
         Ok(Self { info, size, channels: channels.unwrap_or(3), channels_last, known })
     }
 
@@ -71,6 +96,10 @@ const SIZES: [(&str, fn([f32; 2]) -> [f32; 2]); 3] = [
     ("im_shape", |[width, height]| [height, width]),
     ("scale_factor", |_| [1.0, 1.0]),
 ];
+
+fn asks_for_size(info: &ValueInfo) -> bool {
+    SIZES.iter().any(|(name, _)| *name == info.name)
+}
 
 /// What an input is told of the size.
 fn told(info: &ValueInfo, size: ImageSize) -> Result<(&str, Tensor), TorchError> {

@@ -21,8 +21,8 @@ SIDE = 64
 
 
 class Net:
-    def __init__(self, name, opset=17):
-        self.name, self.opset = name, opset
+    def __init__(self, name, opset=17, side=SIDE):
+        self.name, self.opset, self.side = name, opset, side
         self.rng = np.random.default_rng(11)
         self.nodes, self.tensors, self.count = [], [], 0
 
@@ -37,6 +37,10 @@ class Net:
         name = f"c{self.count}"
         self.tensors.append(numpy_helper.from_array(np.asarray(array), name))
         return name
+
+    def spread(self, array, shape):
+        """A constant as large as what it meets, as exporters write it."""
+        return self.const(np.broadcast_to(array, shape))
 
     def ints(self, *values):
         return self.const(np.array(values, np.int64))
@@ -53,10 +57,10 @@ class Net:
     def bias(self, count):
         return self.const(self.rng.uniform(-0.3, 0.3, count).astype(np.float32))
 
-    def conv(self, x, inputs, outputs, k=1, s=1, p=None, g=1, act="silu", bias=True):
+    def conv(self, x, inputs, outputs, k=1, s=1, p=None, g=1, act="silu", bias=True, gain=1.8):
         p = k // 2 if p is None else p
         extra = [self.bias(outputs)] if bias else []
-        x = self.op("Conv", x, self.weight(outputs, inputs // g, k, k), *extra, kernel_shape=[k, k], strides=[s, s], pads=[p] * 4,
+        x = self.op("Conv", x, self.weight(outputs, inputs // g, k, k, gain=gain), *extra, kernel_shape=[k, k], strides=[s, s], pads=[p] * 4,
                     group=g, dilations=[1, 1])
         return self.act(x, act)
 
@@ -74,6 +78,11 @@ class Net:
             erf = self.op("Erf", self.op("Div", x, self.float(np.sqrt(2))))
             return self.op("Mul", self.op("Mul", x, self.op("Add", erf, self.float(1))), self.float(0.5))
         return self.op(act, x) if act else x
+
+    def norm(self, x, c):
+        scale = self.const(self.rng.uniform(0.5, 1.5, c).astype(np.float32))
+        return self.op("BatchNormalization", x, scale, self.bias(c), self.bias(c),
+                       self.const(self.rng.uniform(0.5, 1.5, c).astype(np.float32)))
 
     def cat(self, *parts, axis=1):
         return self.op("Concat", *parts, axis=axis)
@@ -93,8 +102,8 @@ class Net:
             a = self.bottleneck(a, c, add, k)
         return self.conv(self.cat(a, self.conv(x, inputs, c)), 2 * c, outputs)
 
-    def c2f(self, x, inputs, outputs, n=1, add=True, inner=None):
-        c = max(1, outputs // 2)
+    def c2f(self, x, inputs, outputs, n=1, add=True, inner=None, inside=None):
+        c = inside or max(1, outputs // 2)
         parts = self.op("Split", self.conv(x, inputs, 2 * c), self.ints(c, c), outputs=2, axis=1)
         for _ in range(n):
             last = parts[-1]
@@ -107,22 +116,29 @@ class Net:
             parts.append(self.op("MaxPool", parts[-1], kernel_shape=[5, 5], strides=[1, 1], pads=[2] * 4))
         return self.conv(self.cat(*parts), 2 * c, c)
 
-    def record(self, outputs, batch=1):
-        shape = (1, 3, SIDE, SIDE)
-        info = helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, SIDE, SIDE])
-        blank = [helper.make_empty_tensor_value_info(name) for name in outputs]
-        make = lambda outs, tensors: helper.make_model(
-            helper.make_graph(self.nodes, self.name, [info], outs, tensors),
-            opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8, producer_name=self.name)
+    def model(self, outputs, tensors, batch=1):
+        info = helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, self.side, self.side])
+        graph = helper.make_graph(self.nodes, self.name, [info], outputs, tensors)
+        opsets = [helper.make_opsetid("", self.opset)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name=self.name)
+
+    def run(self, model):
+        """What ONNX Runtime gives for a model, its bytes or its path."""
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = onnxruntime.InferenceSession(make(blank, self.tensors).SerializeToString(), options)
+        session = onnxruntime.InferenceSession(model, options)
+        shape = (1, 3, self.side, self.side)
         steps = np.arange(np.prod(shape), dtype=np.float64) * 0.618033988749895
         expected = session.run(None, {"images": (steps - np.floor(steps)).reshape(shape).astype(np.float32)})
         print(self.name, [(e.shape, float(np.abs(e).max()), float(e.std())) for e in expected])
+        return expected
+
+    def record(self, outputs, batch=1):
+        blank = [helper.make_empty_tensor_value_info(name) for name in outputs]
+        expected = self.run(self.model(blank, self.tensors, batch).SerializeToString())
         kept = [numpy_helper.from_array(value, f"expected/{i}") for i, value in enumerate(expected)]
         typed = [helper.make_tensor_value_info(n, TensorProto.FLOAT, v.shape) for n, v in zip(outputs, expected)]
-        return make(typed, self.tensors + kept).SerializeToString()
+        return self.model(typed, self.tensors + kept, batch).SerializeToString()
 
 
 def pan(net, p3, p4, p5, c3, c4, c5, block):
@@ -142,35 +158,40 @@ def yolov5():
     p4 = net.c3(net.conv(p3, 8, 16, 3, 2), 16, 16, 3)
     p5 = net.sppf(net.c3(net.conv(p4, 16, 32, 3, 2), 32, 32), 32)
     heads = pan(net, p3, p4, p5, 8, 16, 32, lambda x, i, o: net.c3(x, i, o, add=False))
+    return net.record([anchored(net, heads)])
+
+
+def anchored(net, heads, classes=CLASSES):
+    """The head of YOLOv5, three anchors a cell, boxes decoded in the graph."""
     anchors = {8: [10, 13, 16, 30, 33, 23], 16: [30, 61, 62, 45, 59, 119], 32: [116, 90, 156, 198, 373, 326]}
-    found, per = [], 5 + CLASSES
+    found, per = [], 5 + classes
     for x, c, stride in heads:
-        n = SIDE // stride
+        n = net.side // stride
         x = net.conv(x, c, 3 * per, act=None)
         x = net.op("Transpose", net.op("Reshape", x, net.ints(1, 3, per, n, n)), perm=[0, 1, 3, 4, 2])
         x = net.op("Sigmoid", x)
         cut = lambda a, b: net.op("Slice", x, net.ints(a), net.ints(b), net.ints(4))
         ys, xs = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
-        grid = np.broadcast_to(np.stack([xs, ys], -1).astype(np.float32) - 0.5, (1, 3, n, n, 2))
-        sizes = np.broadcast_to(np.array(anchors[stride], np.float32).reshape(1, 3, 1, 1, 2), (1, 3, n, n, 2))
-        xy = net.op("Mul", net.op("Add", net.op("Mul", cut(0, 2), net.float(2)), net.const(grid)), net.float(stride))
-        wh = net.op("Mul", net.op("Pow", net.op("Mul", cut(2, 4), net.float(2)), net.float(2)), net.const(sizes))
+        grid = np.stack([xs, ys], -1).astype(np.float32).reshape(1, 1, n, n, 2) - 0.5
+        sizes = np.array(anchors[stride], np.float32).reshape(1, 3, 1, 1, 2)
+        xy = net.op("Mul", net.op("Add", net.op("Mul", cut(0, 2), net.float(2)), net.spread(grid, (1, 3, n, n, 2))), net.float(stride))
+        wh = net.op("Mul", net.op("Pow", net.op("Mul", cut(2, 4), net.float(2)), net.float(2)), net.spread(sizes, (1, 3, n, n, 2)))
         found.append(net.op("Reshape", net.cat(xy, wh, cut(4, per), axis=4), net.ints(1, 3 * n * n, per)))
-    return net.record([net.cat(*found, axis=1)])
+    return net.cat(*found, axis=1)
 
 
-def distances(net, heads, branch):
+def distances(net, heads, branch, classes=CLASSES):
     """The anchor-free head of YOLOv8 and later, bins and boxes decoded in the graph."""
     rows, places, strides = [], [], []
     for x, c, stride in heads:
-        n = SIDE // stride
-        rows.append(net.op("Reshape", net.cat(*branch(x, c)), net.ints(1, 64 + CLASSES, n * n)))
+        n = net.side // stride
+        rows.append(net.op("Reshape", net.cat(*branch(x, c)), net.ints(1, 64 + classes, n * n)))
         ys, xs = np.meshgrid(np.arange(n) + 0.5, np.arange(n) + 0.5, indexing="ij")
         places.append(np.stack([xs.ravel(), ys.ravel()]).astype(np.float32))
         strides.append(np.full((1, n * n), stride, np.float32))
     rows = net.cat(*rows, axis=2)
     count = sum(s.shape[1] for s in strides)
-    boxes, scores = net.op("Split", rows, net.ints(64, CLASSES), outputs=2, axis=1)
+    boxes, scores = net.op("Split", rows, net.ints(64, classes), outputs=2, axis=1)
     bins = net.op("Transpose", net.op("Reshape", boxes, net.ints(1, 4, 16, count)), perm=[0, 2, 1, 3])
     bins = net.op("Conv", net.op("Softmax", bins, axis=1), net.const(np.arange(16, dtype=np.float32).reshape(1, 16, 1, 1)))
     sides = net.op("Reshape", bins, net.ints(1, 4, count))
@@ -235,6 +256,67 @@ def yolo11():
     return net.record([distances(net, heads, branch)])
 
 
+def rep_vgg(net, x, inputs, outputs, s=1):
+    """The block of YOLO-NAS before its branches are joined (Chu et al. 2022, QARepVGG): normalization after the sum too."""
+    wide = net.norm(net.conv(x, inputs, outputs, 3, s, act=None, bias=False, gain=0.8), outputs)
+    y = net.op("Add", wide, net.op("Mul", net.conv(x, inputs, outputs, 1, s, act=None, gain=0.8), net.float(0.8)))
+    if s == 1 and inputs == outputs:
+        y = net.op("Add", y, x)
+    return net.op("Relu", net.norm(y, outputs))
+
+
+def nas_stage(net, x, inputs, outputs, n):
+    """Two ways through, of which the longer one keeps what its blocks give."""
+    c = outputs // 2
+    relu = lambda x, i, o: net.conv(x, i, o, act="Relu", gain=1)
+    parts = [relu(x, inputs, c), relu(x, inputs, c)]
+    for _ in range(n):
+        y = rep_vgg(net, rep_vgg(net, parts[-1], c, c), c, c)
+        parts.append(net.op("Add", net.op("Mul", parts[-1], net.float(0.7)), y))
+    return relu(net.cat(*parts), (2 + n) * c, outputs)
+
+
+def nas_up(net, x, inputs, skips, strides):
+    """Twice the rows and columns by a transposed convolution, beside what earlier stages gave at that scale."""
+    x = net.op("ConvTranspose", x, net.weight(inputs, 4, 2, 2), net.bias(4), kernel_shape=[2, 2], strides=[2, 2])
+    beside = [net.conv(skip, c, 4, 3 if s == 2 else 1, s, act="Relu") for (skip, c), s in zip(skips, strides)]
+    return net.conv(net.cat(x, *beside), 12, 4, act="Relu")
+
+
+def yolo_nas():
+    """Corners and probabilities apart, 17 bins a side, decoded in the graph (Deci, super-gradients 3, tables `yolo_nas_s`)."""
+    net = Net("yolo_nas")
+    x = rep_vgg(net, "images", 3, 4, 2)
+    c2 = nas_stage(net, rep_vgg(net, x, 4, 4, 2), 4, 4, 1)
+    c3 = nas_stage(net, rep_vgg(net, c2, 4, 6, 2), 6, 6, 1)
+    c4 = nas_stage(net, rep_vgg(net, c3, 6, 8, 2), 8, 8, 2)
+    c5 = nas_stage(net, rep_vgg(net, c4, 8, 12, 2), 12, 12, 1)
+    pooled = [net.conv(c5, 12, 6, act="Relu")]
+    pooled += [net.op("MaxPool", pooled[0], kernel_shape=[k, k], strides=[1, 1], pads=[k // 2] * 4) for k in (5, 9, 13)]
+    c5 = net.conv(net.cat(*pooled), 24, 12, act="Relu")
+    n4 = nas_stage(net, nas_up(net, c5, 12, [(c4, 8), (c3, 6)], [1, 2]), 4, 8, 1)
+    p3 = nas_stage(net, nas_up(net, n4, 8, [(c3, 6), (c2, 4)], [1, 2]), 4, 6, 1)
+    p4 = nas_stage(net, net.cat(net.conv(p3, 6, 6, 3, 2, act="Relu"), n4), 14, 8, 1)
+    p5 = nas_stage(net, net.cat(net.conv(p4, 8, 8, 3, 2, act="Relu"), c5), 20, 12, 1)
+    corners, scores = [], []
+    for x, c, stride in [(p3, 6, 8), (p4, 8, 16), (p5, 12, 32)]:
+        n = SIDE // stride
+        x = net.conv(x, c, 8, act="Relu")
+        flat = lambda x, numbers: net.op("Reshape", x, net.ints(1, numbers, n * n))
+        sides = flat(net.conv(net.conv(x, 8, 8, 3, act="Relu"), 8, 68, act=None, gain=1), 68)
+        sides = net.op("Reshape", net.op("Transpose", sides, perm=[0, 2, 1]), net.ints(1, n * n, 4, 17))
+        bins = net.op("Softmax", sides, axis=-1)
+        sides = net.op("ReduceSum", net.op("Mul", bins, net.const(np.arange(17, dtype=np.float32))), net.ints(-1), keepdims=0)
+        low, high = net.op("Split", sides, net.ints(2, 2), outputs=2, axis=-1)
+        ys, xs = np.meshgrid(np.arange(n) + 0.5, np.arange(n) + 0.5, indexing="ij")
+        place = net.const(np.stack([xs.ravel(), ys.ravel()], -1).astype(np.float32))
+        box = net.cat(net.op("Sub", place, low), net.op("Add", place, high), axis=-1)
+        corners.append(net.op("Mul", box, net.float(stride)))
+        logits = flat(net.conv(net.conv(x, 8, 8, 3, act="Relu"), 8, CLASSES, act=None, gain=1), CLASSES)
+        scores.append(net.op("Sigmoid", net.op("Transpose", logits, perm=[0, 2, 1])))
+    return net.record([net.cat(*corners, axis=1), net.cat(*scores, axis=1)])
+
+
 def mobile():
     """What mobile networks and old exporters do: normalization apart, gates, a shuffle, shapes computed in the graph."""
     net = Net("mobile", opset=13)
@@ -242,11 +324,9 @@ def mobile():
     cut = lambda a, b: net.op("Slice", net.op("Slice", x, net.ints(a), net.ints(10**6), net.ints(2), net.ints(2)),
                               net.ints(b), net.ints(10**6), net.ints(3), net.ints(2))
     x = net.cat(cut(0, 0), cut(1, 0), cut(0, 1), cut(1, 1))
-    norm = lambda x, c: net.op("BatchNormalization", x, net.const(net.rng.uniform(0.5, 1.5, c).astype(np.float32)),
-                               net.bias(c), net.bias(c), net.const(net.rng.uniform(0.5, 1.5, c).astype(np.float32)))
-    x = net.act(norm(net.conv(x, 12, 8, 3, act=None, bias=False), 8), "old_hardswish")
+    x = net.act(net.norm(net.conv(x, 12, 8, 3, act=None, bias=False), 8), "old_hardswish")
     pad = net.op("Pad", x, net.ints(0, 0, 0, 0, 0, 0, 1, 1))
-    x = net.act(norm(net.conv(pad, 8, 8, 3, 2, 0, g=8, act=None), 8), "hardswish")
+    x = net.act(net.norm(net.conv(pad, 8, 8, 3, 2, 0, g=8, act=None), 8), "hardswish")
     gate = net.op("GlobalAveragePool", x)
     gate = net.conv(net.conv(gate, 8, 4, act="Relu"), 4, 8, act="Sigmoid")
     x = net.op("Mul", x, gate)
@@ -288,8 +368,9 @@ def branching(by_picture):
 
 def main():
     with open(sys.argv[1], "wb") as file:
-        for model in [yolov5(), yolov8(), yolo11(), mobile(), branching(False), branching(True)]:
+        for model in [yolov5(), yolov8(), yolo11(), mobile(), branching(False), branching(True), yolo_nas()]:
             file.write(struct.pack("<I", len(model)) + model)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,10 @@
 #![cfg(feature = "line")]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+#[path = "../cameras/mod.rs"]
 mod cameras;
+mod clips;
+#[path = "../support/mod.rs"]
 mod support;
 
 use eyeline::{
@@ -14,11 +17,9 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    thread,
-    time::{Duration, Instant},
+    process::{Command, Output, Stdio},
 };
-use support::{PATIENCE, decode, sample_video, temp_dir};
+use support::{decode, sample_video, temp_dir};
 
 /// Most that JPEG at our quality changes a pixel's channel by, on average over an area.
 const JPEG_LOSS: f64 = 8.0;
@@ -206,132 +207,8 @@ fn is_blocks(picture: &Picture, area: &BBox) -> bool {
     count < 20.0 || even / count > 0.7
 }
 
-/// A program that does not outlive the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = (self.0.kill(), self.0.wait());
-    }
-}
-
-#[test]
-fn a_clip_begins_before_its_event_and_is_what_the_camera_sent() {
-    clip_of(|folder| people(folder, 100), "mp4", 10);
-}
-
-#[test]
-fn a_clip_of_h265_is_what_the_camera_sent() {
-    let encode =
-        "x265enc speed-preset=ultrafast key-int-max=10 option-string=\"bframes=0:open-gop=0\" ! h265parse ! mp4mux";
-    clip_of(|folder| recorded(folder, 100, "people.mp4", encode), "mp4", 10);
-}
-
-#[test]
-fn a_clip_of_mjpeg_is_what_the_camera_sent() {
-    clip_of(|folder| recorded(folder, 100, "people.avi", "jpegenc ! avimux"), "mkv", 1);
-}
-
-/// A clip out of a live replay of 100 frames that `record` made, a key picture every `between_keys`.
-fn clip_of(record: impl FnOnce(&Path) -> PathBuf, extension: &str, between_keys: usize) {
-    let folder = temp_dir();
-    let video = record(folder.path());
-    let media = "media: { clips: [track.started], before: 1s, after: 1s }\n";
-    let file = pipeline(folder.path(), &video, ", live: true", media);
-    let command = eyeline(&["run", "--quiet", file.to_str().unwrap()]).spawn().unwrap();
-    let mut running = Running(command);
-    // One whose second before it was played, and which was written while the camera went on.
-    let clip = |events: &[Value]| {
-        let late =
-            of_type(events, "track.started").into_iter().find(|event| event["time_seconds"].as_f64() > Some(1.5));
-        let file = folder.path().join("out").join(late?["files"]["clip"].as_str()?);
-        file.is_file().then(|| (file, late.cloned()))
-    };
-    let began = Instant::now();
-    let (clip, event) = loop {
-        if let Some((file, Some(event))) = clip(&events(folder.path())) {
-            break (file, event);
-        }
-        assert!(began.elapsed() < PATIENCE, "no clip: {:#?}", events(folder.path()));
-        thread::sleep(Duration::from_millis(50));
-    };
-    assert!(Command::new("kill").args(["-s", "INT", &running.0.id().to_string()]).status().unwrap().success());
-    assert_eq!(running.0.wait().unwrap().code(), Some(130));
-
-    assert_eq!(clip.extension(), Some(extension.as_ref()));
-    let source: Vec<Vec<u8>> = decode(&video).frames.iter().map(|frame| Picture::of(frame).rgb).collect();
-    let shown = decode(&clip);
-    assert!(matches!(shown.end, Ok(None)), "{:?}", shown.end);
-    let places: Vec<usize> = shown
-        .frames
-        .iter()
-        .map(|frame| {
-            let rgb = Picture::of(frame).rgb;
-            source.iter().position(|known| *known == rgb).expect("a picture the camera sent, to the bit")
-        })
-        .collect();
-    assert!(places.windows(2).all(|pair| pair[1] == pair[0] + 1), "one after the other: {places:?}");
-    assert_eq!(places[0] % between_keys, 0, "begins with a key picture");
-    let at = (event["time_seconds"].as_f64().unwrap() * 10.0).round() as usize % 100;
-    assert!(places.len() >= 15 && places[0] + 8 <= at && places[places.len() - 1] >= at + 5, "{at} in {places:?}");
-}
-
 /// Not a test: the cameras' own processes.
 #[test]
 fn camera_process() {
     cameras::be_a_camera();
-}
-
-#[test]
-fn clips_of_cameras_play_whatever_the_codec() {
-    const CODECS: [(&str, &str); 3] = [("h264", "mp4"), ("h265", "mp4"), ("jpeg", "mkv")];
-    let servers = CODECS.map(|(codec, _)| {
-        cameras::Server::start(cameras::free_port(), &cameras::Spec { codec, ..cameras::Spec::default() })
-    });
-    let folder = temp_dir();
-    let zone = "zones: [{name: all, polygon: [[0, 0], [1, 0], [1, 1], [0, 1]]}]";
-    let streams: String = CODECS
-        .iter()
-        .zip(&servers)
-        .map(|((codec, _), cameras::Server { port, .. })| {
-            format!("  - {{name: {codec}, url: \"rtsp://127.0.0.1:{port}/cam\", {zone}}}\n")
-        })
-        .collect();
-    let file = folder.path().join("run.yml");
-    let text = format!(
-        "version: 1\nstreams:\n{streams}detect: {{classes: [person], input_px: 320}}\nembed: none\n\
-         events: {{counts: 2s}}\nmedia: {{clips: [counts], before: 1s, after: 1s}}\noutput: {{dir: \"{}\"}}\n",
-        folder.path().join("out").display()
-    );
-    fs::write(&file, text).unwrap();
-    let mut running = Running(eyeline(&["run", "--quiet", file.to_str().unwrap()]).spawn().unwrap());
-    // The second one of each: a whole second was seen before it.
-    let clip_of = |codec: &str, extension: &str| {
-        let text = fs::read_to_string(folder.path().join(format!("out/{codec}/events.jsonl"))).unwrap_or_default();
-        let counts = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let second = counts.filter(|event| event["type"] == "counts").nth(1)?;
-        let file = second["files"]["clip"].as_str().unwrap_or_else(|| panic!("no clip: {second}")).to_owned();
-        assert!(file.ends_with(extension), "{file}");
-        Some(folder.path().join("out").join(file)).filter(|path| path.is_file())
-    };
-    let began = Instant::now();
-    for (codec, extension) in CODECS {
-        let clip = loop {
-            if let Some(clip) = clip_of(codec, extension) {
-                break clip;
-            }
-            assert!(began.elapsed() < PATIENCE, "no clip of {codec}");
-            thread::sleep(Duration::from_millis(50));
-        };
-        let shown = decode(&clip);
-        assert!(matches!(shown.end, Ok(None)), "{codec}: {:?}", shown.end);
-        assert!(shown.frames.len() >= 12, "{codec}: {} pictures", shown.frames.len());
-        let size = cameras::Spec::default().size;
-        assert!(shown.frames.iter().all(|frame| frame.meta.size == size), "{codec}");
-        let length = shown.frames[shown.frames.len() - 1].meta.pts.since(shown.frames[0].meta.pts).as_secs_f64();
-        assert!((1.0..15.0).contains(&length), "{codec}: {length} s");
-    }
-    assert!(Command::new("kill").args(["-s", "INT", &running.0.id().to_string()]).status().unwrap().success());
-    assert_eq!(running.0.wait().unwrap().code(), Some(130));
 }
