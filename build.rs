@@ -1,5 +1,5 @@
 //! Tells the linker where libtorch lies, because tch passes no run path on to the programs that use it, and compiles
-//! what is C++: the part of TorchScript that tch lacks, and convolutions over bytes.
+//! what is C++: the part of TorchScript that tch lacks, convolutions over bytes, and thin ones in brain floats.
 
 use std::{env, fs, path::Path};
 
@@ -25,8 +25,9 @@ fn main() {
 /// Compiles the C++ of `src/torch`, with the settings torch-sys compiles its own C++ with.
 #[cfg(feature = "torch")]
 fn compile_shims(libtorch: Option<&Path>) {
-    const FILES: [&str; 2] = ["src/torch/script.cpp", "src/torch/quantized.cpp"];
+    const FILES: [&str; 3] = ["src/torch/script.cpp", "src/torch/quantized.cpp", "src/torch/thin.cpp"];
     FILES.iter().for_each(|file| println!("cargo:rerun-if-changed={file}"));
+    println!("cargo:rerun-if-changed=src/torch/shim.hpp");
     println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
     let mut build = cc::Build::new();
     build.cpp(true).warnings(false).flag("-std=c++17").flag("-DGLOG_USE_GLOG_EXPORT");

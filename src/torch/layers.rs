@@ -5,11 +5,41 @@
 
 use super::{
     Activation, FoldedConv,
-    native::{self, Fused, quantized::Convolution},
+    native::{self, Fused, quantized::Convolution, thin::Thin},
     quantized::{self, QuantizedLayer, Scale},
     runtime::{Placement, TorchError},
 };
+use std::cell::Cell;
 use tch::{Device, Kind, Tensor};
+
+/// Whose code layers run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Code {
+    /// The fastest.
+    Any,
+    /// oneDNN's, where libtorch has it.
+    #[cfg(test)]
+    OneDnn,
+    /// libtorch's own operations.
+    Plain,
+}
+
+thread_local! {
+    static CODE: Cell<Code> = const { Cell::new(Code::Any) };
+}
+
+fn made_of<T>(code: Code, build: impl FnOnce() -> T) -> T {
+    let before = CODE.replace(code);
+    let built = build();
+    CODE.set(before);
+    built
+}
+
+/// Builds a network of libtorch's own operations alone, which `tch::CModule::create_by_tracing` can follow. What is computed
+/// in one pass otherwise takes several then.
+pub fn of_plain_operations<T>(build: impl FnOnce() -> T) -> T {
+    made_of(Code::Plain, build)
+}
 
 /// How a convolution moves over its input: (rows, columns).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +74,8 @@ pub struct ConvLayer {
 enum Weight {
     /// Laid out for oneDNN, with what it computes along.
     Packed { weight: Tensor, fused: Fused, rest: Activation },
+    /// In brain floats, with code of our own.
+    Thin(Thin),
     /// In channels_last order.
     Plain(Tensor),
     /// Over bytes of this scale; floats are made bytes first.
@@ -76,8 +108,15 @@ impl ConvLayer {
     ) -> Result<Self, TorchError> {
         let kind = place.precision.kind();
         let input_channels = weight.size().get(1).copied().unwrap_or(0) * geometry.groups;
+        let thin = if place.device == Device::Cpu && kind == Kind::BFloat16 && CODE.get() == Code::Any {
+            Thin::new(weight, bias, &geometry, activation).map_err(TorchError)?
+        } else {
+            None
+        };
         let bias = bias.f_to_device(place.device)?.f_to_kind(kind)?;
-        let weight = if place.device == Device::Cpu && native::has_fused_convolution() {
+        let weight = if let Some(thin) = thin {
+            Weight::Thin(thin)
+        } else if place.device == Device::Cpu && native::has_fused_convolution() && CODE.get() != Code::Plain {
             let Geometry { stride, padding, dilation, groups } = geometry;
             let packed = weight.f_contiguous()?.f_to_mkldnn(kind)?.f_mkldnn_reorder_conv2d_weight(
                 padding,
@@ -121,6 +160,7 @@ impl ConvLayer {
                 let output = if input.kind() == self.kind { run(input) } else { run(&scale.bytes_of(input)?) };
                 activate(output?, *rest)
             }
+            Weight::Thin(thin) => thin.run(&input.f_to_kind(self.kind)?).map_err(TorchError),
             Weight::Packed { weight, fused, rest } => {
                 let input = &input.f_to_kind(self.kind)?;
                 let refused = || TorchError(format!("convolution of {shape:?} failed; out of memory?"));
@@ -160,7 +200,10 @@ fn fuse(activation: Activation) -> (Fused, Activation) {
 pub fn activate(mut values: Tensor, activation: Activation) -> Result<Tensor, TorchError> {
     let _in_place = match activation {
         Activation::Linear => return Ok(values),
-        // tch offers leaky_relu with libtorch's default slope only.
+        // tch offers leaky_relu with libtorch's default slope only. A slope in memory of a GPU would have to be copied there.
+        Activation::Leaky { slope } if (values.device(), values.kind()) == (Device::Cpu, Kind::Float) => {
+            return Ok(values.f_prelu(&Tensor::f_full([1], slope, (Kind::Float, Device::Cpu))?)?);
+        }
         Activation::Leaky { slope } => return Ok(values.f_maximum(&values.f_mul_scalar(slope)?)?),
         Activation::Relu => values.f_relu_()?,
         Activation::Clamp { low, high } => values.f_clamp_(low, high)?,
@@ -188,7 +231,7 @@ pub fn channels_last(values: &Tensor) -> Result<Tensor, TorchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::torch::runtime::Precision;
+    use crate::torch::runtime::{Precision, has_brain_floats};
 
     const ALL: [Activation; 11] = [
         Activation::Linear,
@@ -259,6 +302,54 @@ mod tests {
                 let largest = expected.abs().max().double_value(&[]).max(1.0);
                 let off = (&got.to_kind(Kind::Float) - &expected).abs().max().double_value(&[]) / largest;
                 assert!(off < 0.02, "{activation:?} of {shape:?}: {off}");
+            }
+        }
+    }
+
+    /// Which detections come of a video hangs on single bits of brain floats, so that code of our own must give oneDNN's. Two
+    /// weights that cancel each other out lay bare what was rounded between them, and so the order of all sums.
+    #[test]
+    fn thin_convolutions_equal_onednns_to_the_bit() {
+        let place = Placement { device: Device::Cpu, precision: Precision::Bf16 };
+        // (inputs, filters, kernel, stride, padding, groups)
+        let cases = [
+            (16, 32, 1, 1, 0, 1),
+            (64, 16, 1, 1, 0, 1),
+            (24, 40, 1, 1, 0, 1),
+            (58, 58, 1, 1, 0, 1),
+            (96, 200, 1, 1, 0, 1),
+            (16, 16, 3, 1, 1, 16),
+            (24, 24, 3, 2, 1, 24),
+            (58, 58, 5, 1, 2, 58),
+            (32, 32, 5, 2, 2, 32),
+            (32, 32, 3, 1, 0, 32),
+        ];
+        let places = [(1, 1), (5, 4), (9, 29)];
+        for ((inputs, filters, kernel, stride, padding, groups), (rows, columns)) in
+            cases.iter().flat_map(|&case| places.map(|place| (case, place)))
+        {
+            let (shape, size) = ([filters, inputs / groups, kernel, kernel], [2, inputs as i64, rows, columns]);
+            if padding == 0 && kernel > rows as usize {
+                continue;
+            }
+            let products = inputs / groups * kernel * kernel;
+            let mut weights: Vec<f32> = scrambled(filters * products).iter().map(|w| w / 40.0).collect();
+            weights.chunks_exact_mut(products).step_by(2).for_each(|weights| {
+                (weights[products / 4], weights[3 * products / 4]) = (1e6, -1e6);
+            });
+            let folded = FoldedConv { shape, weights, biases: scrambled(filters) };
+            let geometry = Geometry::square(stride, padding, groups as i64);
+            let values = host_tensor(&scrambled((2 * rows * columns) as usize), &[2, 1, rows, columns]).unwrap();
+            let input = channels_last(&values.expand(size, false)).unwrap().to_kind(Kind::BFloat16);
+            for activation in [Activation::Linear, Activation::Relu, Activation::RELU6, Activation::Swish] {
+                let make = || ConvLayer::new(&folded, geometry, activation, place, size).unwrap();
+                let (ours, theirs) = (make(), made_of(Code::OneDnn, make));
+                let is_thin = matches!(ours.weight, Weight::Thin(_));
+                assert!(is_thin || !has_brain_floats() || kernel == 5, "{activation:?} of {shape:?} is thin");
+                let (ours, theirs) = (ours.forward(&input).unwrap(), theirs.forward(&input).unwrap());
+                assert_eq!(ours.size(), theirs.size());
+                let differ = ours.ne_tensor(&theirs).sum(Kind::Int64).int64_value(&[]);
+                assert_eq!(differ, 0, "{activation:?} of {shape:?} over {size:?}");
             }
         }
     }

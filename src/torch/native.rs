@@ -1,9 +1,10 @@
 //! What tch does not offer, looked up at run time in what is loaded: a convolution with its activation fused in, the
 //! loading of libtorch's CUDA half, the threads of one thread's operations, the heaps of all; TorchScript's freezing, of
-//! `script.cpp`; and networks that threads share; `quantized` convolves bytes. The only module of inference with unsafe code.
+//! `script.cpp`; and networks that threads share; `quantized` convolves bytes, `thin` brain floats. The only module of inference with unsafe code.
 #![allow(unsafe_code)]
 
 pub(super) mod quantized;
+pub(super) mod thin;
 
 use super::runtime::{Network, See, TorchError};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
@@ -74,7 +75,6 @@ pub(super) fn convolution(
     fused: &Fused,
 ) -> Option<Tensor> {
     let function = fused_convolution()?;
-    let handle = |tensor: &Tensor| -> Handle { tensor.as_ptr().cast_mut().cast() };
     let (bias, scalars): (Handle, Vec<*const f64>) = (handle(bias), fused.scalars.iter().map(ptr::from_ref).collect());
     let (padding, stride, dilation) = (geometry.padding, geometry.stride, geometry.dilation);
     let algorithm = fused.algorithm.map_or(ptr::null(), CStr::as_ptr);
@@ -108,10 +108,41 @@ pub(super) fn convolution(
     Some(unsafe { Tensor::from_ptr(output.cast()) })
 }
 
+fn handle(tensor: &Tensor) -> Handle {
+    tensor.as_ptr().cast_mut().cast()
+}
+
+fn given(made: Handle, problem: *mut c_char) -> Result<Tensor, String> {
+    if made.is_null() {
+        return Err(told(problem));
+    }
+    // SAFETY: a fresh heap-allocated `at::Tensor` that nobody else owns, which tch deletes the way it was made.
+    Ok(unsafe { Tensor::from_ptr(made.cast()) })
+}
+
+/// The first line of a message, which is freed.
+fn told(problem: *mut c_char) -> String {
+    if problem.is_null() {
+        return "out of memory".into();
+    }
+    // SAFETY: a text that ends with 0 and that nobody else has, freed once, after it was copied.
+    let text = unsafe {
+        let text = CStr::from_ptr(problem).to_string_lossy().into_owned();
+        eyeline_forget(problem);
+        text
+    };
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
 // Source: src/torch/script.cpp.
 unsafe extern "C" {
     fn eyeline_script_freeze(bytes: *const c_char, size: usize, result: *mut *mut c_char, length: *mut usize) -> i32;
     fn eyeline_script_release(result: *mut c_char);
+}
+
+// Source: src/torch/quantized.cpp.
+unsafe extern "C" {
+    fn eyeline_forget(problem: *mut c_char);
 }
 
 /// The TorchScript file in `bytes`, frozen. Errors: libtorch's reason, its first line.

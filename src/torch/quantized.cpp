@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +14,8 @@
 #include <ATen/core/List.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include "shim.hpp"
+
 // Compiled for several processors, the best chosen when the program starts.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define FOR_EACH_PROCESSOR __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
@@ -25,6 +25,7 @@
 
 namespace {
 
+using eyeline::guarded;
 using Ints = torch::List<int64_t>;
 
 // Source: libtorch 2.11, ATen/native/quantized/cpu/qconv.h; the schema is `onednn::qconv2d_pointwise`.
@@ -108,27 +109,6 @@ at::Tensor quantized(const at::Tensor& input, double scale, int64_t zero, int64_
   return output;
 }
 
-char* told(const char* text) {
-  const size_t size = std::strlen(text) + 1;
-  char* copy = static_cast<char*>(std::malloc(size));
-  if (copy) std::memcpy(copy, text, size);
-  return copy;
-}
-
-// Runs `work`; what it throws becomes `*problem`, which `eyeline_quantized_forget` frees.
-template <typename Result, typename Work>
-Result* guarded(char** problem, Work work) {
-  try {
-    at::NoGradGuard no_grad;
-    return work();
-  } catch (const std::exception& error) {
-    *problem = told(error.what());
-  } catch (...) {
-    *problem = told("an unknown error");
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 extern "C" {
@@ -189,5 +169,5 @@ void* eyeline_quantize(const void* input, double scale, int64_t zero, int64_t mo
   });
 }
 
-void eyeline_quantized_forget(char* problem) { std::free(problem); }
+void eyeline_forget(char* problem) { std::free(problem); }
 }

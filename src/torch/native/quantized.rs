@@ -1,6 +1,6 @@
 //! Convolutions over bytes, of `quantized.cpp`.
 
-use super::Handle;
+use super::{Handle, given, handle, told};
 use crate::torch::{layers::Geometry, quantized::Scale};
 use std::{
     ffi::{CStr, c_char, c_void},
@@ -38,7 +38,6 @@ unsafe extern "C" {
     fn eyeline_quantized_run(convolution: *const c_void, input: Handle, problem: *mut *mut c_char) -> Handle;
     fn eyeline_quantized_drop(convolution: *mut c_void);
     fn eyeline_quantize(input: Handle, scale: f64, zero: i64, most: i64, problem: *mut *mut c_char) -> Handle;
-    fn eyeline_quantized_forget(problem: *mut c_char);
 }
 
 /// What comes out of a convolution over bytes.
@@ -128,30 +127,4 @@ pub(in crate::torch) fn quantize(input: &Tensor, scale: Scale) -> Result<Tensor,
     // SAFETY: the input is only read.
     let made = unsafe { eyeline_quantize(handle(input), scale.step, scale.zero, scale.most, &mut problem) };
     given(made, problem)
-}
-
-fn handle(tensor: &Tensor) -> Handle {
-    tensor.as_ptr().cast_mut().cast()
-}
-
-fn given(made: Handle, problem: *mut c_char) -> Result<Tensor, String> {
-    if made.is_null() {
-        return Err(told(problem));
-    }
-    // SAFETY: a fresh heap-allocated `at::Tensor` that nobody else owns, which tch deletes the way it was made.
-    Ok(unsafe { Tensor::from_ptr(made.cast()) })
-}
-
-/// The first line of a message, which is freed.
-fn told(problem: *mut c_char) -> String {
-    if problem.is_null() {
-        return "out of memory".into();
-    }
-    // SAFETY: a text that ends with 0 and that nobody else has, freed once, after it was copied.
-    let text = unsafe {
-        let text = CStr::from_ptr(problem).to_string_lossy().into_owned();
-        eyeline_quantized_forget(problem);
-        text
-    };
-    text.lines().next().unwrap_or_default().to_owned()
 }
