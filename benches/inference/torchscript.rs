@@ -1,7 +1,8 @@
 //! What our runner of graphs costs over TorchScript's.
 //!
 //! Each network is built of libtorch's own operations alone, traced while it runs, saved, and frozen as `torch::script`
-//! does with a user's file. Both then do the same operations on the same picture; what differs is who calls them. Beside
+//! does with a user's file. Both then do the same operations on the same picture; what differs is who calls them. Several
+//! outputs are joined to one, as tch traces no more; that is timed in all. Beside
 //! them, in turns too, stands the network as eyeline runs it, whose convolutions oneDNN computes together with what
 //! follows them. With torch in $EYELINE_BENCH_PYTHON the same file is also timed in Python, frozen and after
 //! `optimize_for_inference`.
@@ -60,9 +61,9 @@ pub fn print(threads: usize) {
 /// The network as a frozen TorchScript, whose file is left at `path`. Errors: why it is not the same network.
 fn script(entry: &Entry, path: &Path) -> Result<SharedNetwork, String> {
     let picture = picture(entry);
-    let forward = |batch: &Tensor| entry.network.forward(batch).expect("it ran when it was built");
-    let mut traced = |inputs: &[Tensor]| forward(&inputs[0]);
-    let told = |error: tch::TchError| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let mut traced = |inputs: &[Tensor]| vec![joined(&entry.network, &inputs[0])];
+    let first_line = |text: String| text.lines().find(|line| !line.is_empty()).unwrap_or_default().to_owned();
+    let told = |error: tch::TchError| first_line(error.to_string());
     CModule::create_by_tracing("Network", "forward", &[picture.shallow_clone()], &mut traced)
         .and_then(|module| module.save(path))
         .map_err(told)?;
@@ -74,22 +75,29 @@ fn script(entry: &Entry, path: &Path) -> Result<SharedNetwork, String> {
         return Err("the trace cannot be frozen".into());
     }
     let script = SharedNetwork::new(Box::new(script));
-    let (ours, theirs) = (forward(&picture), script.forward(&picture).map_err(|error| error.to_string())?);
-    let near = |(ours, theirs): (&Tensor, &Tensor)| {
-        let scale = ours.abs().max().double_value(&[]);
-        ours.size() == theirs.size() && ours.allclose(theirs, TOLERANCE, TOLERANCE * scale, false)
-    };
-    if ours.len() != theirs.len() || !ours.iter().zip(&theirs).all(near) {
+    let (ours, theirs) = (joined(&entry.network, &picture), joined(&script, &picture));
+    let scale = ours.abs().max().double_value(&[]);
+    if ours.size() != theirs.size() || !ours.allclose(&theirs, TOLERANCE, TOLERANCE * scale, false) {
         return Err("the trace gives something else".into());
     }
     Ok(script)
+}
+
+/// Everything the network gives, as one tensor.
+fn joined(network: &SharedNetwork, picture: &Tensor) -> Tensor {
+    let mut outputs = network.forward(picture).expect("it ran when it was built");
+    if outputs.len() == 1 {
+        return outputs.remove(0);
+    }
+    let flat: Vec<_> = outputs.iter().map(|output| output.reshape([-1])).collect();
+    Tensor::cat(&flat, 0)
 }
 
 /// Milliseconds of each network in each turn.
 fn in_turns(networks: &[&SharedNetwork; 3], picture: &Tensor) -> Vec<[f64; 3]> {
     let time = |network: &SharedNetwork| {
         let begun = Instant::now();
-        network.forward(picture).expect("it ran before");
+        joined(network, picture);
         begun.elapsed().as_secs_f64() * 1e3
     };
     (0..RUNS).map(|_| networks.map(time)).collect()

@@ -304,8 +304,10 @@ struct Thin {
   float low, high;
 };
 
-bool is_able() {
+bool is_able(bool is_depthwise) {
 #ifdef EYELINE_THIN
+  // Tiles of AMX multiply whole matrices, which is what a 1x1 convolution is, and oneDNN uses them.
+  if (!is_depthwise && __builtin_cpu_supports("amx-bf16")) return false;
   return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512dq");
 #else
@@ -383,8 +385,8 @@ struct eyeline_thin_settings {
   float low, high;
 };
 
-// Whether this processor can.
-int eyeline_thin_is_able() { return is_able() ? 1 : 0; }
+// Whether this processor can, and should.
+int eyeline_thin_is_able(int32_t is_depthwise) { return is_able(is_depthwise != 0) ? 1 : 0; }
 
 // `weight`: floats (filters, channels or 1, side, side), `bias`: a float a filter; both are rounded to brain floats.
 void* eyeline_thin_make(const void* weight, const void* bias, const eyeline_thin_settings* settings, char** problem) {
@@ -393,7 +395,7 @@ void* eyeline_thin_make(const void* weight, const void* bias, const eyeline_thin
     const auto narrow = static_cast<const at::Tensor*>(weight)->to(at::kBFloat16).contiguous();
     const auto shift = static_cast<const at::Tensor*>(bias)->to(at::kBFloat16).to(at::kFloat).contiguous();
     const int64_t filters = narrow.size(0), depth = narrow.size(1), area = s.side * s.side, padded = up_to(filters, 16);
-    TORCH_CHECK(is_able() && narrow.dim() == 4 && narrow.size(2) == s.side && narrow.size(3) == s.side &&
+    TORCH_CHECK(is_able(s.is_depthwise != 0) && narrow.dim() == 4 && narrow.size(2) == s.side && narrow.size(3) == s.side &&
                     shift.numel() == filters && (s.stride == 1 || s.stride == 2),
                 "weights ", narrow.sizes(), " of ", s.side, " to a side");
     TORCH_CHECK(s.is_depthwise ? depth == 1 && (s.side == 3 || s.side == 5)

@@ -23,7 +23,7 @@ struct Settings {
 
 // Source: src/torch/thin.cpp.
 unsafe extern "C" {
-    fn eyeline_thin_is_able() -> i32;
+    fn eyeline_thin_is_able(is_depthwise: i32) -> i32;
     fn eyeline_thin_make(
         weight: Handle,
         bias: Handle,
@@ -49,11 +49,11 @@ impl Thin {
         geometry: &Geometry,
         activation: Activation,
     ) -> Result<Option<Self>, String> {
+        let Some(settings) = settings(&weight.size(), geometry, activation) else { return Ok(None) };
         // SAFETY: asks the processor.
-        if unsafe { eyeline_thin_is_able() } == 0 {
+        if unsafe { eyeline_thin_is_able(settings.is_depthwise) } == 0 {
             return Ok(None);
         }
-        let Some(settings) = settings(&weight.size(), geometry, activation) else { return Ok(None) };
         let mut problem = ptr::null_mut();
         // SAFETY: everything is read only during the call; the tensors stay tch's.
         let made = unsafe { eyeline_thin_make(handle(weight), handle(bias), &settings, &mut problem) };
