@@ -116,7 +116,7 @@ impl ConvLayer {
         let bias = bias.f_to_device(place.device)?.f_to_kind(kind)?;
         let weight = if let Some(thin) = thin {
             Weight::Thin(thin)
-        } else if place.device == Device::Cpu && native::has_fused_convolution() && CODE.get() != Code::Plain {
+        } else if place.device == Device::Cpu && native::has_fused_convolution() && may_be_packed(kind, input) {
             let Geometry { stride, padding, dilation, groups } = geometry;
             let packed = weight.f_contiguous()?.f_to_mkldnn(kind)?.f_mkldnn_reorder_conv2d_weight(
                 padding,
@@ -175,6 +175,13 @@ impl ConvLayer {
             }
         }
     }
+}
+
+/// Whether a convolution is worth oneDNN's own layout. One pixel, as in gates of channels, takes libtorch's 5 us, while
+/// calling oneDNN takes 24; narrow floats stay with it even then, because it rounds once.
+fn may_be_packed(kind: Kind, input: [i64; 4]) -> bool {
+    let is_pixel = input[2] == 1 && input[3] == 1;
+    CODE.get() != Code::Plain && !(is_pixel && kind == Kind::Float)
 }
 
 /// What oneDNN computes along with a convolution, and what is left to do after it.
