@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let picture = steps.f_mul_scalar(0.618_033_988_749_895)?.f_frac()?.f_reshape(shape)?.f_to_kind(Kind::Float)?;
     let begun = Instant::now();
     let results = network.forward(&picture)?;
-    eprintln!("{} steps, {} ms, batch {}", network.steps(), begun.elapsed().as_millis(), network.max_batch());
+    let batch = if network.max_batch() == 1 { "1" } else { "of any size" };
+    eprintln!("{} steps, {} ms, batch {batch}", network.steps(), begun.elapsed().as_millis());
     let mut bytes = Vec::new();
     for result in results {
         let sizes = result.size();
