@@ -178,10 +178,11 @@ impl ConvLayer {
 }
 
 /// Whether a convolution is worth oneDNN's own layout. One pixel, as in gates of channels, takes libtorch's 5 us, while
-/// calling oneDNN takes 24; narrow floats stay with it even then, because it rounds once.
+/// calling oneDNN takes 24; brain floats stay with it even then, because it rounds once. Few processors have half
+/// floats, and oneDNN none for the others.
 fn may_be_packed(kind: Kind, input: [i64; 4]) -> bool {
     let is_pixel = input[2] == 1 && input[3] == 1;
-    CODE.get() != Code::Plain && !(is_pixel && kind == Kind::Float)
+    CODE.get() != Code::Plain && kind != Kind::Half && !(is_pixel && kind == Kind::Float)
 }
 
 /// What oneDNN computes along with a convolution, and what is left to do after it.

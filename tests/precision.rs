@@ -1,4 +1,4 @@
-//! int8: what `eyeline models quantize` learns, and how many people are found with it.
+//! int8: what `eyeline models quantize` learns, and how many people are found with it; how many in half floats.
 #![cfg(all(feature = "torch", feature = "opencv", feature = "gst"))]
 
 mod inference;
@@ -105,5 +105,22 @@ mod eval_data {
             [Precision::Fp32, Precision::Int8].map(|precision| score(&model, None, precision, &frames));
         println!("AP@0.5: {floats:.4} in fp32, {bytes:.4} in int8");
         assert!(floats >= 0.885 && bytes >= floats - 0.02, "AP@0.5: {floats:.4} in fp32, {bytes:.4} in int8");
+    }
+
+    /// A processor computes slowly what a GPU would find: sums in other order, the same rounding of what is stored.
+    #[test]
+    #[ignore = "needs EYELINE_EVAL_DATA"]
+    fn half_floats_find_the_people_of_pets() {
+        let frames = every(100);
+        for (model, input_px) in [
+            (eval_data().join("weights/yolox_nano.onnx"), None),
+            (zoo::models_dir().join("yolov3-tiny.weights"), Some(416)),
+        ] {
+            let [floats, halves] =
+                [Precision::Fp32, Precision::Fp16].map(|precision| score(&model, input_px, precision, &frames));
+            let told = format!("{}: AP@0.5 {floats:.4} in fp32, {halves:.4} in fp16", model.display());
+            println!("{told}");
+            assert!((floats - halves).abs() <= 0.005, "{told}");
+        }
     }
 }
