@@ -27,7 +27,7 @@ fn main() {
 fn compile_shims(libtorch: Option<&Path>) {
     const FILES: [&str; 3] = ["src/torch/script.cpp", "src/torch/quantized.cpp", "src/torch/thin.cpp"];
     FILES.iter().for_each(|file| println!("cargo:rerun-if-changed={file}"));
-    println!("cargo:rerun-if-changed=src/torch/shim.hpp");
+    ["shim", "thin"].iter().for_each(|header| println!("cargo:rerun-if-changed=src/torch/{header}.hpp"));
     println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
     let mut build = cc::Build::new();
     build.cpp(true).warnings(false).flag("-std=c++17").flag("-DGLOG_USE_GLOG_EXPORT");

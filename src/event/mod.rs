@@ -1,18 +1,19 @@
 //! What eyeline tells other systems. An event is complete in itself: whoever gets one needs no other to understand it.
 //!
-//! `kinds` lists what can happen, `state` follows a stream's events to what is open and counted after them, `log` keeps
+//! `kinds` lists what can happen, `parts` what is told of it, `state` follows a stream's events to what is open and counted after them, `log` keeps
 //! them on disk until every sink had them, `payload` writes them for others. Knows neither pixels nor who reads.
 
 mod kinds;
 #[cfg(feature = "delivery")]
 pub mod log;
+mod parts;
 pub mod payload;
 pub mod state;
 mod timestamp;
 
-pub use kinds::{
+pub use kinds::{What, kind_matches};
+pub use parts::{
     AreaCount, Counts, Direction, EventBox, LineCount, ModelRef, PathPoint, StreamEnd, TrackEnd, TrackEnded, TrackSeen,
-    What, kind_matches,
 };
 pub use timestamp::{NoTimestamp, Timestamp};
 
