@@ -5,27 +5,17 @@ mod with_pixels {
     use criterion::{BenchmarkId, Criterion};
     use eyeline::{
         config::zoo::InputSpec,
-        frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
+        frame::{Frame, ImageSize},
         preprocess::{letterbox::LetterBoxer, normalize::Normalize},
-        time::MediaTime,
     };
-    use std::{hint::black_box, sync::Arc, time::Instant};
+    use std::hint::black_box;
     use tch::Device;
 
     fn frame(width: u32, height: u32) -> Frame {
         // Rows padded to 4 bytes, as GStreamer delivers them.
         let stride = (width as usize * 3).next_multiple_of(4);
         let data = (0..stride * height as usize).map(|i| (i * 31 % 251) as u8).collect();
-        let meta = FrameMeta {
-            stream: StreamId(0),
-            epoch: 0,
-            seq: 0,
-            pts: MediaTime(0),
-            captured: None,
-            arrived: Instant::now(),
-            size: ImageSize { width, height },
-        };
-        Frame { meta, pixels: Arc::new(OwnedPixels { data, stride }) }
+        Frame::alone(ImageSize { width, height }, data, stride)
     }
 
     pub fn bench(criterion: &mut Criterion) {

@@ -5,30 +5,20 @@
 mod with_pixels {
     use criterion::{BenchmarkId, Criterion};
     use eyeline::{
-        frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
+        frame::{Frame, ImageSize},
         preprocess::{
             illumination::{Correction, Illumination, LightSettings},
             letterbox::LetterBoxer,
         },
-        time::MediaTime,
     };
-    use std::{hint::black_box, sync::Arc, time::Instant};
+    use std::hint::black_box;
 
     /// A dim picture, in which `auto` stretches.
     fn frame(size: ImageSize) -> Frame {
         // Rows padded to 4 bytes, as GStreamer delivers them.
         let stride = (size.width as usize * 3).next_multiple_of(4);
         let data = (0..stride * size.height as usize).map(|i| (i * 31 % 29) as u8).collect();
-        let meta = FrameMeta {
-            stream: StreamId(0),
-            epoch: 0,
-            seq: 0,
-            pts: MediaTime(0),
-            captured: None,
-            arrived: Instant::now(),
-            size,
-        };
-        Frame { meta, pixels: Arc::new(OwnedPixels { data, stride }) }
+        Frame::alone(size, data, stride)
     }
 
     pub fn bench(criterion: &mut Criterion) {

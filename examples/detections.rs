@@ -7,11 +7,10 @@
 use eyeline::{
     config::plan::DetectPlan,
     detect::{Detector, torch::TorchDetector},
-    frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
-    time::MediaTime,
+    frame::{Frame, ImageSize},
     torch::runtime::Device,
 };
-use std::{env, error::Error, fs, sync::Arc, time::Instant};
+use std::{env, error::Error, fs};
 
 /// More than a network lists.
 const MAX_DETECTIONS: usize = 10_000;
@@ -44,14 +43,5 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn frame(size: ImageSize, data: Vec<u8>) -> Frame {
-    let meta = FrameMeta {
-        stream: StreamId(0),
-        epoch: 0,
-        seq: 0,
-        pts: MediaTime(0),
-        captured: None,
-        arrived: Instant::now(),
-        size,
-    };
-    Frame { meta, pixels: Arc::new(OwnedPixels { data, stride: size.width as usize * 3 }) }
+    Frame::alone(size, data, size.width as usize * 3)
 }

@@ -97,6 +97,23 @@ pub struct Frame {
     pub pixels: Arc<dyn PixelBuffer>,
 }
 
+impl Frame {
+    /// A picture that belongs to no video: the first of stream 0, at time 0. `data`: rows of `stride` bytes, three a pixel: red,
+    /// green, blue.
+    pub fn alone(size: ImageSize, data: Vec<u8>, stride: usize) -> Self {
+        let meta = FrameMeta {
+            stream: StreamId(0),
+            epoch: 0,
+            seq: 0,
+            pts: MediaTime(0),
+            captured: None,
+            arrived: Instant::now(),
+            size,
+        };
+        Self { meta, pixels: Arc::new(OwnedPixels { data, stride }) }
+    }
+}
+
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Frame").field("meta", &self.meta).finish_non_exhaustive()

@@ -22,32 +22,17 @@ mod with_models {
             nms::{Overlapped, Scope},
         },
         embed::{self, Crop, worth::WorthSettings},
-        frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
+        frame::{Frame, ImageSize},
         geometry::BBox,
         preprocess::tiles::TileGrid,
-        time::MediaTime,
         torch::runtime,
     };
-    use std::{
-        env,
-        hint::black_box,
-        sync::Arc,
-        time::{Duration, Instant},
-    };
+    use std::{env, hint::black_box, time::Duration};
 
     fn frame() -> Frame {
         let size = ImageSize { width: 768, height: 576 };
         let data = (0..size.width as usize * size.height as usize * 3).map(|i| (i * 31 % 251) as u8).collect();
-        let meta = FrameMeta {
-            stream: StreamId(0),
-            epoch: 0,
-            seq: 0,
-            pts: MediaTime(0),
-            captured: None,
-            arrived: Instant::now(),
-            size,
-        };
-        Frame { meta, pixels: Arc::new(OwnedPixels { data, stride: size.width as usize * 3 }) }
+        Frame::alone(size, data, size.width as usize * 3)
     }
 
     pub fn bench(criterion: &mut Criterion) {

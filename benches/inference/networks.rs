@@ -82,9 +82,8 @@ pub fn entries(place: Placement) -> Vec<Entry> {
     all.into_iter().flatten().collect()
 }
 
-/// A picture in the order the line gives: channels innermost.
-pub fn picture(entry: &Entry) -> Tensor {
-    let [n, channels, height, width] = entry.shape;
+/// A picture of that shape in the order the line gives: channels innermost.
+pub fn picture([n, channels, height, width]: [i64; 4]) -> Tensor {
     Tensor::rand([n, height, width, channels], (Kind::Float, Device::Cpu)).permute([0, 3, 1, 2])
 }
 

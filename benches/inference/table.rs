@@ -6,14 +6,14 @@ use eyeline::torch::{
     runtime::{Inference, Placement, Precision, has_brain_floats, limit_this_thread},
 };
 use std::{env, fs, process::Command, thread, time::Instant};
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 const RUNS: usize = 40;
 const ROUNDS: usize = 3;
 
 /// Milliseconds each picture takes with all threads, one after the other.
 fn alone(entry: &Entry) -> f64 {
-    let picture = picture(entry);
+    let picture = picture(entry.shape);
     let time = |_| {
         let begun = Instant::now();
         entry.network.forward(&picture).expect("it ran when it was built");
@@ -30,7 +30,7 @@ fn side_by_side(entry: &Entry, threads: usize) -> f64 {
             scope.spawn(|| {
                 let _inference = Inference::begin();
                 limit_this_thread(1);
-                let picture = picture(entry);
+                let picture = picture(entry.shape);
                 (0..RUNS).for_each(|_| drop(entry.network.forward(&picture).expect("it ran when it was built")));
             });
         }
@@ -87,8 +87,7 @@ fn steps(path: &str, place: Placement) {
     let Some(model) = fs::read(path).ok().and_then(|bytes| OnnxFile::parse(&bytes).ok()) else { return };
     let network = OnnxNetwork::build(&model, &BuildOptions { place, ..BuildOptions::default() }).expect("it was built");
     let size = network.input_size();
-    let shape = [1, i64::from(size.height), i64::from(size.width), network.input_channels()];
-    let picture = Tensor::rand(shape, (Kind::Float, Device::Cpu)).permute([0, 3, 1, 2]);
+    let picture = picture([1, network.input_channels(), i64::from(size.height), i64::from(size.width)]);
     let times = network.times(&picture, RUNS).expect("it ran before");
     println!("{:.2} ms in {} steps", times.iter().map(|(_, time)| time).sum::<f64>(), times.len());
     times.iter().for_each(|(step, time)| println!("  {time:8.3} {step}"));

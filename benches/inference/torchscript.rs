@@ -42,7 +42,7 @@ pub fn print(threads: usize) {
                 continue;
             }
         };
-        let turns = in_turns(&[&script, &plain.network, &whole.network], &picture(plain));
+        let turns = in_turns(&[&script, &plain.network, &whole.network], &picture(plain.shape));
         let times: Vec<f64> = (0..3).map(|which| median(turns.iter().map(|turn| turn[which]).collect())).collect();
         let ratio = |which: usize| median(turns.iter().map(|turn| turn[which] / turn[0]).collect());
         let python = in_python(&path, plain, threads).unwrap_or("-".into());
@@ -60,7 +60,7 @@ pub fn print(threads: usize) {
 
 /// The network as a frozen TorchScript, whose file is left at `path`. Errors: why it is not the same network.
 fn script(entry: &Entry, path: &Path) -> Result<SharedNetwork, String> {
-    let picture = picture(entry);
+    let picture = picture(entry.shape);
     let mut traced = |inputs: &[Tensor]| vec![joined(&entry.network, &inputs[0])];
     let first_line = |text: String| text.lines().find(|line| !line.is_empty()).unwrap_or_default().to_owned();
     let told = |error: tch::TchError| first_line(error.to_string());

@@ -101,30 +101,15 @@ fn merged(mut pieces: Vec<Piece>, max_iou: f32) -> Vec<Detection> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{
-        detect::ClassId,
-        frame::{FrameMeta, OwnedPixels, StreamId},
-        geometry::BBox,
-        time::MediaTime,
-    };
-    use std::{sync::Arc, time::Instant};
+    use crate::{detect::ClassId, geometry::BBox};
 
     const SIZE: ImageSize = ImageSize { width: 200, height: 100 };
 
     /// A frame whose pixels say where they are: red the column, green the row.
     pub fn frame() -> Frame {
-        let meta = FrameMeta {
-            stream: StreamId(0),
-            epoch: 0,
-            seq: 0,
-            pts: MediaTime(0),
-            captured: None,
-            arrived: Instant::now(),
-            size: SIZE,
-        };
         let pixel = |index: u32| [(index % SIZE.width) as u8, (index / SIZE.width) as u8, 0];
         let data = (0..SIZE.width * SIZE.height).flat_map(pixel).collect();
-        Frame { meta, pixels: Arc::new(OwnedPixels { data, stride: SIZE.width as usize * 3 }) }
+        Frame::alone(SIZE, data, SIZE.width as usize * 3)
     }
 
     /// Finds what it knows of the picture in the part it sees, cut at its borders; small things only where they are large

@@ -161,29 +161,14 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        detect::ClassId,
-        frame::{FrameMeta, OwnedPixels, StreamId},
-        geometry::BBox,
-        time::MediaTime,
-    };
-    use std::{sync::Arc, time::Instant};
+    use crate::{detect::ClassId, geometry::BBox};
 
     const SIZE: ImageSize = ImageSize { width: 100, height: 50 };
 
     fn frame() -> Frame {
-        let meta = FrameMeta {
-            stream: StreamId(0),
-            epoch: 0,
-            seq: 0,
-            pts: MediaTime(0),
-            captured: None,
-            arrived: Instant::now(),
-            size: SIZE,
-        };
         let data =
             (0..SIZE.width * SIZE.height).flat_map(|index| [(index % 100) as u8, (index / 100) as u8, 0]).collect();
-        Frame { meta, pixels: Arc::new(OwnedPixels { data, stride: 300 }) }
+        Frame::alone(SIZE, data, 300)
     }
 
     fn at(x: f32, y: f32) -> Detection {

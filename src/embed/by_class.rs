@@ -56,11 +56,9 @@ impl Embedder for ByClass {
 mod tests {
     use super::*;
     use crate::{
-        frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
+        frame::{Frame, ImageSize},
         geometry::BBox,
-        time::MediaTime,
     };
-    use std::{sync::Arc, time::Instant};
 
     /// Says its name and the place of a crop among those it was given.
     struct Named(f32);
@@ -79,16 +77,7 @@ mod tests {
 
     #[test]
     fn each_class_goes_to_its_own() {
-        let meta = FrameMeta {
-            stream: StreamId(0),
-            epoch: 0,
-            seq: 0,
-            pts: MediaTime(0),
-            captured: None,
-            arrived: Instant::now(),
-            size: ImageSize { width: 1, height: 1 },
-        };
-        let frame = Frame { meta, pixels: Arc::new(OwnedPixels { data: vec![0; 3], stride: 3 }) };
+        let frame = Frame::alone(ImageSize { width: 1, height: 1 }, vec![0; 3], 3);
         let crops: Vec<_> = [2, 0, 1, 2, 3]
             .map(|class| Crop { frame: &frame, bbox: BBox::new(0.0, 0.0, 1.0, 1.0), class: ClassId(class) })
             .into();

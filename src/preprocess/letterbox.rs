@@ -149,27 +149,15 @@ mod pixels {
     #[cfg(test)]
     mod tests {
         use super::*;
-        use crate::{
-            frame::{FrameMeta, OwnedPixels, StreamId},
-            time::MediaTime,
-        };
-        use std::{sync::Arc, time::Instant};
+        use crate::frame::OwnedPixels;
+        use std::sync::Arc;
 
         /// A frame of one colour whose rows carry `padding` bytes of another.
         fn plain(width: u32, height: u32, colour: [u8; 3], padding: usize) -> Frame {
             let mut row = colour.repeat(width as usize);
             row.extend(std::iter::repeat_n(0, padding));
             let data = row.repeat(height as usize);
-            let meta = FrameMeta {
-                stream: StreamId(0),
-                epoch: 0,
-                seq: 0,
-                pts: MediaTime(0),
-                captured: None,
-                arrived: Instant::now(),
-                size: ImageSize { width, height },
-            };
-            Frame { meta, pixels: Arc::new(OwnedPixels { data, stride: row.len() }) }
+            Frame::alone(ImageSize { width, height }, data, row.len())
         }
 
         const MODEL: ImageSize = ImageSize { width: 64, height: 32 };

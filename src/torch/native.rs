@@ -1,6 +1,7 @@
 //! What tch does not offer, looked up at run time in what is loaded: a convolution with its activation fused in, the
 //! loading of libtorch's CUDA half, the threads of one thread's operations, the heaps of all; TorchScript's freezing, of
-//! `script.cpp`; and networks that threads share; `quantized` convolves bytes, `thin` brain floats. The only module of inference with unsafe code.
+//! `script.cpp`; and networks that threads share; `quantized` convolves bytes, `thin` brain floats. The only module of
+//! inference with unsafe code.
 #![allow(unsafe_code)]
 
 pub(super) mod quantized;

@@ -5,14 +5,10 @@ use eyeline::{
     config::plan::{DetectPlan, EmbedPlan},
     detect::nms::{Overlapped, Scope},
     embed::worth::WorthSettings,
-    frame::{Frame, FrameMeta, ImageSize, OwnedPixels, StreamId},
+    frame::{Frame, ImageSize, StreamId},
     preprocess::tiles::TileGrid,
-    time::MediaTime,
 };
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 /// The default detector on squares of `input_px`, with the thresholds of the golden files.
 pub fn detect_plan(input_px: u32) -> DetectPlan {
@@ -40,16 +36,7 @@ pub fn embed_plan() -> EmbedPlan {
 
 /// A frame whose pixels are its own: `width * height * 3` bytes.
 pub fn frame_of(width: u32, height: u32, data: Vec<u8>) -> Frame {
-    let meta = FrameMeta {
-        stream: StreamId(0),
-        epoch: 0,
-        seq: 0,
-        pts: MediaTime(0),
-        captured: None,
-        arrived: Instant::now(),
-        size: ImageSize { width, height },
-    };
-    Frame { meta, pixels: Arc::new(OwnedPixels { data, stride: width as usize * 3 }) }
+    Frame::alone(ImageSize { width, height }, data, width as usize * 3)
 }
 
 /// A frame of noise, the same on every run.
